@@ -1,0 +1,64 @@
+/**
+ * A connection: one client link on this node, whatever the transport. It knows who is at the other end, what
+ * it hears and why it was closed. Its queue is the transport's own, looked at before every push.
+ */
+import { closeCodes, type CloseReason } from "../protocol/close_codes.ts";
+import type { ConnectionId, UserId } from "../protocol/ids.ts";
+import { type JsonText, toJson } from "../protocol/json_text.ts";
+import { SEND_QUEUE_BYTES_MAX } from "../protocol/limits.ts";
+import type { Push, Wire } from "./push.ts";
+
+/** The transport's end. None of these throws. */
+export interface Outlet {
+  readonly wire: Wire;
+  send(frame: string): void;
+  /** Bytes accepted and not yet with the peer. */
+  queuedBytes(): number;
+  close(code: number, reason: string): void;
+}
+
+export class Connection {
+  readonly id: ConnectionId;
+  readonly userId: UserId;
+  readonly #outlet: Outlet;
+  #closed: CloseReason | "gone" | undefined;
+
+  constructor(id: ConnectionId, userId: UserId, outlet: Outlet) {
+    this.id = id;
+    this.userId = userId;
+    this.#outlet = outlet;
+  }
+
+  /** Why it ended; "gone" if the client went. Kept here, since a socket closed by us tells 1005 of itself. */
+  get closed(): CloseReason | "gone" | undefined {
+    return this.#closed;
+  }
+
+  /** A push of a stream; a peer that does not read is closed, and catches up when it is back. */
+  offer(push: Push): void {
+    if (this.#closed !== undefined) return;
+    const frame = push.frameFor(this.#outlet.wire);
+    if (this.#outlet.queuedBytes() + frame.length > SEND_QUEUE_BYTES_MAX) this.close("slow_consumer");
+    else this.#outlet.send(frame);
+  }
+
+  /** An event for this connection alone. */
+  tell(event: string, data: JsonText): void {
+    if (this.#closed === undefined) this.#outlet.send(this.#outlet.wire.encodePush(event, data));
+  }
+
+  tellObject(event: string, data: object): void {
+    this.tell(event, toJson(data));
+  }
+
+  close(reason: CloseReason): void {
+    if (this.#closed !== undefined) return;
+    this.#closed = reason;
+    this.#outlet.close(closeCodes[reason].code, reason);
+  }
+
+  /** The transport saw the client go. */
+  gone(): void {
+    this.#closed ??= "gone";
+  }
+}

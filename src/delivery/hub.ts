@@ -1,0 +1,191 @@
+/**
+ * The hub: on this node, which connection hears which stream. It opens a stream's bus topic for its first
+ * subscriber and lets it linger after the last, sends publications out, and sweeps: the primary is asked
+ * which streams are further than this node has seen, in slices spread over the period.
+ */
+import type { Bus } from "../bus/bus.ts";
+import type { NodeId, RoomId, UserId } from "../protocol/ids.ts";
+import { describeFault, type Log } from "../log.ts";
+import type { Change } from "../store/changes.ts";
+import type { Connection } from "./connection.ts";
+import { decodePublication, encodePublication, type Push } from "./push.ts";
+import { inboxTopic, publicationsOf, roomTopic, type Topic } from "./pushes.ts";
+import { Stream } from "./stream.ts";
+import type { StreamReader } from "./stream_reader.ts";
+import { Subscription } from "./subscription.ts";
+
+export interface HubOptions {
+  nodeId: NodeId;
+  bus: Bus;
+  reader: StreamReader;
+  holdMs: number;
+  lingerMs: number;
+  log: Log;
+}
+
+interface Channel {
+  topic: Topic;
+  stream: Stream;
+  subscriptions: Map<Connection, Subscription>;
+  /** Settles when the bus listens. */
+  open: Promise<void>;
+  linger: ReturnType<typeof setTimeout> | undefined;
+}
+
+export class Hub implements AsyncDisposable {
+  readonly #options: HubOptions;
+  readonly #channels = new Map<Topic, Channel>();
+  readonly #heardBy = new Map<Connection, Map<Topic, Subscription>>();
+  readonly #closing = new Set<Promise<void>>();
+  #outbox: Change[] = [];
+  #sending = false;
+  #repairs = 0;
+
+  constructor(options: HubOptions) {
+    this.#options = options;
+  }
+
+  get repairs(): number {
+    return this.#repairs;
+  }
+
+  roomsHeardBy(connection: Connection): number {
+    let count = 0;
+    for (const topic of this.#heardBy.get(connection)?.keys() ?? []) if (topic.startsWith("room:")) count++;
+    return count;
+  }
+
+  connectionsOf(userId: UserId): Connection[] {
+    return [...this.#channels.get(inboxTopic(userId))?.subscriptions.keys() ?? []];
+  }
+
+  hears(connection: Connection, roomId: RoomId): boolean {
+    return this.#heardBy.get(connection)?.has(roomTopic(roomId)) ?? false;
+  }
+
+  /** A subscription that catches up; live pushes wait in it from now on. A second one of the same room replaces the first. */
+  hear(connection: Connection, topic: Topic): { subscription: Subscription; open: Promise<void> } {
+    const channel = this.#channels.get(topic) ?? this.#openChannel(topic);
+    clearTimeout(channel.linger);
+    channel.linger = undefined;
+    channel.subscriptions.get(connection)?.end();
+    const subscription = new Subscription(connection);
+    channel.subscriptions.set(connection, subscription);
+    const heard = this.#heardBy.get(connection) ?? new Map<Topic, Subscription>();
+    this.#heardBy.set(connection, heard.set(topic, subscription));
+    return { subscription, open: channel.open };
+  }
+
+  /** A position of the stream, read from the primary after `open`: where the stream begins if it had not. */
+  startAt(topic: Topic, seq: number): void {
+    this.#channels.get(topic)?.stream.start(seq);
+  }
+
+  /** Ends what the connection hears of the topic; only `subscription`, if named, so that a newer one lives on. */
+  stopHearing(connection: Connection, topic: Topic, subscription?: Subscription): void {
+    const channel = this.#channels.get(topic);
+    const known = channel?.subscriptions.get(connection);
+    if (channel === undefined || known === undefined || (subscription ?? known) !== known) return;
+    known.end();
+    channel.subscriptions.delete(connection);
+    const heard = this.#heardBy.get(connection);
+    heard?.delete(topic);
+    if (heard?.size === 0) this.#heardBy.delete(connection);
+    if (channel.subscriptions.size === 0) this.#letLinger(channel);
+  }
+
+  drop(connection: Connection): void {
+    for (const topic of [...this.#heardBy.get(connection)?.keys() ?? []]) this.stopHearing(connection, topic);
+  }
+
+  /** After the commit: to this node's sockets, then to the bus; in a later turn, so that the ack goes first. */
+  publish(changes: readonly Change[]): void {
+    this.#outbox.push(...changes);
+    if (this.#sending || this.#outbox.length === 0) return;
+    this.#sending = true;
+    setTimeout(() => {
+      this.#sending = false;
+      const batch = this.#outbox;
+      this.#outbox = [];
+      for (const change of batch) {
+        for (const { topic, push } of publicationsOf(change)) this.#send(topic, push);
+      }
+    }, 0);
+  }
+
+  #send(topic: Topic, push: Push): void {
+    this.#channels.get(topic)?.stream.offer(push);
+    this.#options.bus.publish(topic, encodePublication(this.#options.nodeId, push));
+  }
+
+  #openChannel(topic: Topic): Channel {
+    const { nodeId, bus, reader, holdMs, log } = this.#options;
+    const subscriptions = new Map<Connection, Subscription>();
+    const stream = new Stream({
+      name: topic,
+      holdMs,
+      log,
+      read: (since) => reader.readSince(topic, since),
+      onRepair: () => this.#repairs++,
+      deliver: (push) => {
+        for (const subscription of subscriptions.values()) subscription.deliver(push);
+        if (push.ends !== undefined) this.#endSubscriptions(topic, push.ends);
+      },
+    });
+    const open = bus.subscribe(topic, (payload) => {
+      const push = decodePublication(nodeId, payload);
+      if (push !== undefined) stream.offer(push);
+    });
+    const channel: Channel = { topic, stream, subscriptions, open, linger: undefined };
+    this.#channels.set(topic, channel);
+    return channel;
+  }
+
+  #endSubscriptions(topic: Topic, whose: UserId | "everyone"): void {
+    for (const connection of [...this.#channels.get(topic)?.subscriptions.keys() ?? []]) {
+      if (whose === "everyone" || connection.userId === whose) this.stopHearing(connection, topic);
+    }
+  }
+
+  #letLinger(channel: Channel): void {
+    channel.linger = setTimeout(() => {
+      this.#channels.delete(channel.topic);
+      this.#close(channel);
+    }, this.#options.lingerMs);
+  }
+
+  #close(channel: Channel): void {
+    clearTimeout(channel.linger);
+    this.#options.bus.unsubscribe(channel.topic);
+    const closing = channel.stream.close().finally(() => this.#closing.delete(closing));
+    this.#closing.add(closing);
+  }
+
+  /** Compares every open stream with the primary; see delivery/sweep.ts for when. */
+  async sweep(topics: readonly Topic[]): Promise<void> {
+    const seen = new Map<Topic, number>();
+    for (const topic of topics) {
+      const through = this.#channels.get(topic)?.stream.through;
+      if (through !== undefined) seen.set(topic, through);
+    }
+    if (seen.size === 0) return;
+    try {
+      for (const [topic, lastSeq] of await this.#options.reader.ahead(seen)) {
+        this.#channels.get(topic)?.stream.behind(lastSeq);
+      }
+    } catch (fault) {
+      this.#options.log.warn("sweep.failed", describeFault(fault));
+    }
+  }
+
+  topics(): Topic[] {
+    return [...this.#channels.keys()];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const channel of this.#channels.values()) this.#close(channel);
+    this.#channels.clear();
+    this.#heardBy.clear();
+    await Promise.all(this.#closing);
+  }
+}

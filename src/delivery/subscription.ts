@@ -1,0 +1,64 @@
+/**
+ * A subscription: one connection's wish to hear one stream. It starts by catching up: live pushes wait here
+ * until the history up to a seq has been read and answered, so nothing is missed, doubled or out of order.
+ */
+import type { Connection } from "./connection.ts";
+import type { Push } from "./push.ts";
+
+const WAITING_PUSHES_MAX = 2_000;
+const WAITING_BYTES_MAX = 2 * 1024 * 1024;
+
+type State =
+  | { is: "catching_up"; waiting: Push[]; bytes: number }
+  | { is: "overflowed" }
+  | { is: "live"; from: number }
+  | { is: "ended" };
+
+export class Subscription {
+  readonly connection: Connection;
+  #state: State = { is: "catching_up", waiting: [], bytes: 0 };
+
+  constructor(connection: Connection) {
+    this.connection = connection;
+  }
+
+  get ended(): boolean {
+    return this.#state.is === "ended";
+  }
+
+  deliver(push: Push): void {
+    const state = this.#state;
+    if ((push.notBefore?.get(this.connection.userId) ?? 0) > push.seq) return;
+    if (state.is === "live") {
+      if (push.seq > state.from) this.connection.offer(push);
+    } else if (state.is === "catching_up") {
+      state.waiting.push(push);
+      state.bytes += push.data.length;
+      if (state.waiting.length > WAITING_PUSHES_MAX || state.bytes > WAITING_BYTES_MAX) {
+        this.#state = { is: "overflowed" };
+      }
+    }
+  }
+
+  /** Begin again: what waited is forgotten, because a new read will hold it. */
+  restart(): void {
+    if (this.#state.is !== "ended") this.#state = { is: "catching_up", waiting: [], bytes: 0 };
+  }
+
+  /** False if more came in than could wait: restart, and read again. */
+  get ready(): boolean {
+    return this.#state.is === "catching_up";
+  }
+
+  /** Everything up to `seq` has been answered: pass on what waited, then live. Call in the turn of the answer. */
+  goLive(seq: number): void {
+    if (this.#state.is !== "catching_up") return;
+    const { waiting } = this.#state;
+    this.#state = { is: "live", from: seq };
+    for (const push of waiting) this.deliver(push);
+  }
+
+  end(): void {
+    this.#state = { is: "ended" };
+  }
+}

@@ -1,0 +1,127 @@
+/**
+ * What clients see: the nouns of the wire, as types and closed sets, without zod,
+ * so that sdk/ and web/ can take them. schemas.ts holds the same shapes as schemas
+ * and is checked against these types by the compiler. Times are ISO 8601 in UTC.
+ */
+import type { MessageId, RoomId, UserId } from "./ids.ts";
+
+export const ROOM_TYPES = ["PUBLIC", "PRIVATE", "COURSE", "STUDY_GROUP", "DIRECT"] as const;
+export type RoomType = (typeof ROOM_TYPES)[number];
+
+/** Highest first. */
+export const MEMBER_ROLES = ["OWNER", "ADMIN", "MODERATOR", "MEMBER"] as const;
+export type MemberRole = (typeof MEMBER_ROLES)[number];
+
+export const MESSAGE_TYPES = ["TEXT", "IMAGE", "FILE", "VIDEO", "AUDIO"] as const;
+export type MessageType = (typeof MESSAGE_TYPES)[number];
+
+/** The platform's roles, from the token's `role` claim. */
+export const PLATFORM_ROLES = ["student", "teacher", "admin"] as const;
+export type PlatformRole = (typeof PLATFORM_ROLES)[number];
+
+/** Why a membership ended, or waits. */
+export const LEAVE_REASONS = ["left", "removed", "banned", "suspended"] as const;
+export type LeaveReason = (typeof LEAVE_REASONS)[number];
+
+/** Up to here a client has everything. Another epoch means another life of the database: start anew. */
+export interface Position {
+  epoch: string;
+  seq: number;
+}
+
+export interface Room {
+  id: RoomId;
+  name: string;
+  type: RoomType;
+  description: string | null;
+  courseId: string | null;
+  createdBy: UserId;
+  isPrivate: boolean;
+  maxMembers: number | null;
+  memberCount: number;
+  /** The room's newest seq at the time of the answer. */
+  lastSeq: number;
+  /** Retention removed everything before this seq. */
+  oldestSeq: number;
+  createdAt: string;
+  updatedAt: string;
+}
+
+/** Spec's ChatMember, with the user's profile along, so that a name needs no second request. */
+export interface Member {
+  roomId: RoomId;
+  userId: UserId;
+  name: string;
+  avatarUrl: string | null;
+  role: MemberRole;
+  joinedAt: string;
+  lastReadAt: string | null;
+  lastReadSeq: number;
+  isMuted: boolean;
+  isBlocked: boolean;
+  /** null while the membership lasts. */
+  leftReason: LeaveReason | null;
+}
+
+export interface Attachment {
+  id: string;
+  name: string;
+  mimeType: string;
+  size: number;
+}
+
+/** Spec's ChatMessage. A deleted one is a tombstone: content "", attachments and reactions empty. */
+export interface Message {
+  id: MessageId;
+  roomId: RoomId;
+  /** The message's place in its room; clients order by it. */
+  seq: number;
+  /** The seq of its newest change. */
+  changeSeq: number;
+  senderId: UserId;
+  clientMessageId: string;
+  content: string;
+  type: MessageType;
+  attachments: Attachment[];
+  replyToId: MessageId | null;
+  isEdited: boolean;
+  editedAt: string | null;
+  isDeleted: boolean;
+  deletedAt: string | null;
+  reactions: unknown[];
+  createdAt: string;
+}
+
+/** Spec's DirectMessage: a message of the DIRECT room of its two users. */
+export interface DirectMessage extends Message {
+  recipientId: UserId;
+  isEncrypted: boolean;
+  isRead: boolean;
+  readAt: string | null;
+}
+
+export interface ReadMarker {
+  userId: UserId;
+  lastReadSeq: number;
+  lastReadAt: string | null;
+}
+
+/** Messages by others after the read marker, counted up to UNREAD_MAX; valid at `seq`. */
+export interface Unread {
+  count: number;
+  seq: number;
+}
+
+export interface UserProfile {
+  id: UserId;
+  name: string;
+  avatarUrl: string | null;
+}
+
+export interface Conversation {
+  roomId: RoomId;
+  user: UserProfile;
+  lastMessage: DirectMessage | null;
+  unread: Unread;
+  position: Position;
+}

@@ -1,0 +1,199 @@
+/**
+ * The shapes of models.ts as zod schemas, and the fields that inputs share. Unknown keys of an input are
+ * refused. Text: a lone surrogate becomes U+FFFD, control characters except newline and tab are removed,
+ * everything else stays exactly as written; lengths are counted in code points.
+ */
+import { z } from "zod";
+import type { MessageId, RoomId, UserId } from "./ids.ts";
+import * as limits from "./limits.ts";
+import {
+  type Attachment,
+  type Conversation,
+  type DirectMessage,
+  LEAVE_REASONS,
+  type Member,
+  MEMBER_ROLES,
+  type Message,
+  MESSAGE_TYPES,
+  type Position,
+  type ReadMarker,
+  type Room,
+  ROOM_TYPES,
+  type Unread,
+  type UserProfile,
+} from "./models.ts";
+
+// deno-fmt-ignore: one range a line says what goes
+// C0 except tab and newline, DEL, C1
+const CONTROL = new RegExp("[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]", "g");
+
+export const cleanText = (text: string): string =>
+  text.replaceAll("\r\n", "\n").replace(CONTROL, "").toWellFormed();
+
+export function codePoints(text: string): number {
+  let count = 0;
+  for (const _ of text) count++;
+  return count;
+}
+
+/** One line of text, trimmed; `min` to `max` code points. */
+export function line(min: number, max: number): z.ZodType<string, string> {
+  return z.string().transform((text) => cleanText(text).replace(/[\n\t]+/g, " ").trim()).pipe(
+    z.string().refine((text) => codePoints(text) >= min && codePoints(text) <= max, {
+      error: `Expected ${min} to ${max} characters`,
+    }),
+  ).meta({ minLength: min, maxLength: max });
+}
+
+/** Text of several lines. */
+export function prose(max: number): z.ZodType<string, string> {
+  return z.string().transform(cleanText).pipe(
+    z.string().refine((text) => codePoints(text) <= max, { error: `Expected at most ${max} characters` }),
+  ).meta({ maxLength: max });
+}
+
+const uuid = z.uuid({ error: "Expected an id (UUID)" }).transform((text) => text.toLowerCase());
+export const roomId = uuid as unknown as z.ZodType<RoomId, string>;
+export const messageId = uuid as unknown as z.ZodType<MessageId, string>;
+export const userId = z.string().min(1).max(limits.USER_ID_MAX).refine(
+  (text) => text.isWellFormed() && text.search(CONTROL) < 0,
+  { error: "Expected a user id" },
+) as unknown as z.ZodType<UserId, string>;
+export const seq = z.int().min(0);
+export const pageLimit = z.int().min(1).max(limits.PAGE_LIMIT_MAX).default(limits.PAGE_LIMIT_DEFAULT);
+export const cursor = z.string().min(1).max(1_000).meta({
+  description: "Opaque: `nextCursor` of the page before",
+});
+export const clientMessageId = z.string().min(1).max(limits.CLIENT_MESSAGE_ID_MAX).refine(
+  (text) => text.isWellFormed() && text.search(CONTROL) < 0,
+  { error: "Expected printable text" },
+);
+export const position = z.strictObject({ epoch: z.string().min(1).max(64), seq }) satisfies z.ZodType<
+  Position
+>;
+
+const time = z.iso.datetime();
+const outRoomId = z.uuid() as unknown as z.ZodType<RoomId, RoomId>;
+const outMessageId = z.uuid() as unknown as z.ZodType<MessageId, MessageId>;
+const outUserId = z.string() as unknown as z.ZodType<UserId, UserId>;
+
+export const room = z.strictObject({
+  id: outRoomId,
+  name: z.string(),
+  type: z.enum(ROOM_TYPES),
+  description: z.string().nullable(),
+  courseId: z.string().nullable(),
+  createdBy: outUserId,
+  isPrivate: z.boolean(),
+  maxMembers: z.int().nullable(),
+  memberCount: z.int(),
+  lastSeq: seq,
+  oldestSeq: seq,
+  createdAt: time,
+  updatedAt: time,
+}).meta({ id: "Room" }) satisfies z.ZodType<Room>;
+
+export const member = z.strictObject({
+  roomId: outRoomId,
+  userId: outUserId,
+  name: z.string(),
+  avatarUrl: z.string().nullable(),
+  role: z.enum(MEMBER_ROLES),
+  joinedAt: time,
+  lastReadAt: time.nullable(),
+  lastReadSeq: seq,
+  isMuted: z.boolean(),
+  isBlocked: z.boolean(),
+  leftReason: z.enum(LEAVE_REASONS).nullable(),
+}).meta({ id: "Member" }) satisfies z.ZodType<Member>;
+
+export const attachment = z.strictObject({
+  id: z.string(),
+  name: z.string(),
+  mimeType: z.string(),
+  size: z.int(),
+}).meta({ id: "Attachment" }) satisfies z.ZodType<Attachment>;
+
+const messageFields = {
+  id: outMessageId,
+  roomId: outRoomId,
+  seq,
+  changeSeq: seq,
+  senderId: outUserId,
+  clientMessageId: z.string(),
+  content: z.string(),
+  type: z.enum(MESSAGE_TYPES),
+  attachments: z.array(attachment),
+  replyToId: outMessageId.nullable(),
+  isEdited: z.boolean(),
+  editedAt: time.nullable(),
+  isDeleted: z.boolean(),
+  deletedAt: time.nullable(),
+  reactions: z.array(z.unknown()),
+  createdAt: time,
+};
+const directFields = {
+  recipientId: outUserId,
+  isEncrypted: z.boolean(),
+  isRead: z.boolean(),
+  readAt: time.nullable(),
+};
+export const roomMessage = z.strictObject(messageFields).meta({ id: "RoomMessage" }) satisfies z.ZodType<
+  Message
+>;
+export const directMessage = z.strictObject({ ...messageFields, ...directFields }).meta({
+  id: "DirectMessage",
+}) satisfies z.ZodType<DirectMessage>;
+/** A message of any room. */
+export const message = z.union([roomMessage, directMessage]).meta({ id: "Message" });
+
+export const readMarker = z.strictObject({ userId: outUserId, lastReadSeq: seq, lastReadAt: time.nullable() })
+  .meta({
+    id: "ReadMarker",
+  }) satisfies z.ZodType<ReadMarker>;
+export const unread = z.strictObject({ count: z.int().min(0).max(limits.UNREAD_MAX), seq }).meta({
+  id: "Unread",
+  description: `Stops at ${limits.UNREAD_MAX}: show it as "${limits.UNREAD_MAX - 1}+"`,
+}) satisfies z.ZodType<Unread>;
+export const userProfile = z.strictObject({
+  id: outUserId,
+  name: z.string(),
+  avatarUrl: z.string().nullable(),
+}).meta({
+  id: "UserProfile",
+}) satisfies z.ZodType<UserProfile>;
+export const conversation = z.strictObject({
+  roomId: outRoomId,
+  user: userProfile,
+  lastMessage: directMessage.nullable(),
+  unread,
+  position,
+}).meta({ id: "Conversation" }) satisfies z.ZodType<Conversation>;
+
+/** A room in a list: with the asker's own membership, unread count and the position of the answer. */
+export const listedRoom = z.strictObject({
+  ...room.shape,
+  member: member.nullable(),
+  unread: unread.nullable(),
+  position,
+})
+  .meta({ id: "ListedRoom" });
+
+export const catchUp = z.strictObject({
+  roomId: outRoomId,
+  room,
+  member,
+  position,
+  since: seq.nullable(),
+  reset: z.boolean().meta({
+    description:
+      "True: drop what you have of this room; `messages` is its newest page. False: `messages` and `members` are " +
+      "everything that changed after `since`, each in its present state.",
+  }),
+  oldestSeq: seq.meta({ description: "Messages before this seq are gone: forget them" }),
+  hasMoreBefore: z.boolean(),
+  messages: z.array(message),
+  members: z.array(member),
+  readMarkers: z.array(readMarker),
+  unread,
+}).meta({ id: "CatchUp" });

@@ -1,0 +1,134 @@
+/**
+ * The way to Postgres: one pool for everything but appends, and one connection a lane for those.
+ * Every call has a deadline, because postgres.js has none (a frozen Postgres would hang it for ever), and
+ * a bound on how many are under way. Nothing here depends on a session, so PgBouncer may stand between.
+ */
+import postgres from "postgres";
+import { ChatError } from "../protocol/errors.ts";
+import type { DatabaseConfig } from "../config.ts";
+import { describeFault, type Log } from "../log.ts";
+
+export type Sql = postgres.Sql<{ bigint: number }>;
+/** One row of a query; columns as the caller names them. */
+export type Row = Record<string, unknown>;
+
+/** Writes that lost a race or waited too long for a lock: the same call again is right. */
+const RETRYABLE = new Set(["40P01", "40001", "55P03"]);
+/** What postgres.js and the system say when there is no connection. */
+const UNREACHABLE = new Set([
+  "CONNECTION_CLOSED",
+  "CONNECTION_ENDED",
+  "CONNECTION_DESTROYED",
+  "CONNECT_TIMEOUT",
+  "ECONNREFUSED",
+  "ECONNRESET",
+  "ENOTFOUND",
+  "EPIPE",
+  "ETIMEDOUT",
+  "57P01", // admin_shutdown
+  "57P02", // crash_shutdown
+  "57P03", // cannot_connect_now
+  "53300", // too_many_connections
+  "53100", // disk_full
+  "53200", // out_of_memory
+  "08006",
+  "08001",
+  "08P01", // PgBouncer's own refusals
+  "25006", // read_only_sql_transaction: a standby that was the primary
+]);
+const IN_FLIGHT_MAX = 2_000;
+const ATTEMPTS = 4;
+
+export function faultCode(fault: unknown): string {
+  return fault instanceof Error && "code" in fault && typeof fault.code === "string" ? fault.code : "";
+}
+export const isRetryable = (fault: unknown): boolean => RETRYABLE.has(faultCode(fault));
+export const isUnreachable = (fault: unknown): boolean => UNREACHABLE.has(faultCode(fault));
+
+export class Database implements AsyncDisposable {
+  readonly sql: Sql;
+  readonly lanes: readonly Sql[];
+  readonly timeoutMs: number;
+  readonly #log: Log;
+  #inFlight = 0;
+
+  constructor(config: DatabaseConfig, log: Log) {
+    const options = {
+      prepare: config.prepare,
+      connect_timeout: Math.max(1, Math.ceil(config.timeoutMs / 1000)),
+      backoff: (attempt: number) => Math.min(0.05 * 2 ** attempt, 2),
+      fetch_types: false,
+      onnotice: () => {},
+      types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
+      connection: { application_name: "scroll-chat" },
+    };
+    this.sql = postgres(config.url, { ...options, max: config.poolSize });
+    this.lanes = Array.from(
+      { length: config.appendLanes },
+      () => postgres(config.url, { ...options, max: 1 }),
+    );
+    this.timeoutMs = config.timeoutMs;
+    this.#log = log;
+  }
+
+  /** A read: rows, or `unavailable` after the deadline. */
+  read<T extends object = Row>(query: (sql: Sql) => PromiseLike<readonly T[]>): Promise<T[]> {
+    return this.deadline(this.#attempt(query), this.timeoutMs);
+  }
+
+  /** A call of one write function `name(p jsonb)`: what it answers. Lost races are tried again. */
+  async write<T extends object>(query: (sql: Sql) => PromiseLike<readonly { answer: string }[]>): Promise<T> {
+    const [row] = await this.read(query);
+    return JSON.parse(row?.answer ?? "null") as T;
+  }
+
+  /** The work goes on after the deadline; whoever waits is told `unavailable`. Unreachable is told the same way. */
+  async deadline<T>(work: Promise<T>, ms: number): Promise<T> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(
+        () => reject(new ChatError("unavailable", "The database did not answer in time")),
+        ms,
+      );
+    });
+    try {
+      return await Promise.race([work, late]);
+    } catch (fault) {
+      if (!isUnreachable(fault) && !isRetryable(fault)) throw fault;
+      this.#log.warn("database.unreachable", describeFault(fault));
+      throw new ChatError("unavailable", "The database cannot be reached", undefined, { cause: fault });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #attempt<T extends object>(query: (sql: Sql) => PromiseLike<readonly T[]>): Promise<T[]> {
+    if (this.#inFlight >= IN_FLIGHT_MAX) {
+      throw new ChatError("busy", "Too many requests wait for the database");
+    }
+    this.#inFlight++;
+    const until = performance.now() + this.timeoutMs;
+    try {
+      for (let attempt = 1;; attempt++) {
+        try {
+          return [...await query(this.sql)];
+        } catch (fault) {
+          // every write is safe to repeat: its ids were made before, and a second call finds its work done
+          const again = isRetryable(fault) || (isUnreachable(fault) && performance.now() < until);
+          if (!again || attempt === ATTEMPTS) throw fault;
+          await pause(20 * 2 ** attempt * (0.5 + Math.random()));
+        }
+      }
+    } finally {
+      this.#inFlight--;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.sql, ...this.lanes].map((sql) => sql.end({ timeout: 2 })));
+  }
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

@@ -1,0 +1,52 @@
+/** Memberships: who is in a room. Writes go through callWrite in rooms.ts. */
+import type { RoomId, UserId } from "../protocol/ids.ts";
+import type { Database } from "./database.ts";
+
+export interface MemberRow {
+  userId: UserId;
+  /** The wire's Member. */
+  json: string;
+}
+
+/** Members by user id; or, for moderators, those who are banned. */
+export function listMembers(
+  db: Database,
+  ask: { roomId: RoomId; banned: boolean; after: UserId | undefined; limit: number },
+): Promise<MemberRow[]> {
+  return db.read<MemberRow>((sql) =>
+    sql`select m.user_id as "userId", member_json_v1(m, u) as json from memberships m join users u on u.id = m.user_id
+      where m.room_id = ${ask.roomId} and ${ask.banned ? sql`m.is_blocked` : sql`m.left_seq is null`}
+        and ${ask.after === undefined ? sql`true` : sql`m.user_id > ${ask.after}`}
+      order by m.user_id limit ${ask.limit}`
+  );
+}
+
+export interface Standing {
+  roomId: RoomId;
+  lastSeq: number;
+  type: string;
+}
+
+/** Every room the user is in, with where it stands, and the inbox, all at one moment. */
+export async function listStandings(
+  db: Database,
+  userId: UserId,
+): Promise<{ epoch: string; inboxSeq: number; rooms: Standing[] }> {
+  const rows = await db.read<Standing & { epoch: string; inboxSeq: number; roomId: RoomId | null }>((sql) =>
+    sql`select s.epoch, u.inbox_seq as "inboxSeq", r.id as "roomId", r.last_seq as "lastSeq", r.type
+      from server_state s join users u on u.id = ${userId}
+      left join (memberships m join rooms r on r.id = m.room_id and r.deleted_at is null)
+        on m.user_id = u.id and m.left_seq is null
+      order by r.last_message_at desc, r.id`
+  );
+  const first = rows[0];
+  return {
+    epoch: first?.epoch ?? "",
+    inboxSeq: first?.inboxSeq ?? 0,
+    rooms: rows.filter((row) => row.roomId !== null).map(({ roomId, lastSeq, type }) => ({
+      roomId,
+      lastSeq,
+      type,
+    })),
+  };
+}

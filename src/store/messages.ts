@@ -1,0 +1,149 @@
+/** Messages: pages of history, conversations and search. They are written by the appender and migrations/0003. */
+import type { MessageId, RoomId, UserId } from "../protocol/ids.ts";
+import type { Database } from "./database.ts";
+
+export type PageAsk =
+  | { is: "newest"; limit: number }
+  | { is: "before"; seq: number; limit: number }
+  | { is: "after"; seq: number; limit: number }
+  | { is: "around"; seq: number; limit: number };
+
+export interface Page {
+  epoch: string;
+  lastSeq: number;
+  oldestSeq: number;
+  /** The wire's messages in the order of seq. */
+  messages: string[];
+  hasMoreBefore: boolean;
+  hasMoreAfter: boolean;
+}
+
+interface PageRow {
+  epoch: string;
+  lastSeq: number;
+  oldestSeq: number;
+  seq: number | null;
+  json: string;
+  later: boolean;
+}
+
+/**
+ * A page by keyset on seq; undefined if the asker is not a member (or the room is gone), told by the same
+ * statement that reads the rows. Each side is read one row further, to know whether there is more.
+ */
+export async function pageOfRoom(
+  db: Database,
+  roomId: RoomId,
+  userId: UserId,
+  ask: PageAsk,
+): Promise<Page | undefined> {
+  const { pivot, earlier, later } = sidesOf(ask);
+  const rows = await db.read<PageRow>((sql) =>
+    sql`with head as (
+        select s.epoch, r.last_seq as "lastSeq", r.oldest_seq as "oldestSeq" from server_state s, rooms r
+        where r.id = ${roomId} and r.deleted_at is null and exists (
+          select from memberships m where m.room_id = r.id and m.user_id = ${userId} and m.left_seq is null)
+      ), page as (
+        (select m.seq, message_json_v1(m) as json, false as later from messages m
+          where m.room_id = ${roomId} and m.seq <= ${pivot} order by m.seq desc limit ${earlier + 1})
+        union all
+        (select m.seq, message_json_v1(m), true from messages m
+          where m.room_id = ${roomId} and m.seq > ${pivot} order by m.seq limit ${later + 1})
+      )
+      select h.*, p.* from head h left join page p on true order by p.seq`
+  );
+  const first = rows[0];
+  if (first === undefined) return undefined;
+  const before = rows.filter((row) => row.seq !== null && !row.later);
+  const after = rows.filter((row) => row.later);
+  return {
+    epoch: first.epoch,
+    lastSeq: first.lastSeq,
+    oldestSeq: first.oldestSeq,
+    messages: [...before.slice(-earlier || before.length), ...after.slice(0, later)].map((row) => row.json),
+    hasMoreBefore: before.length > earlier,
+    hasMoreAfter: after.length > later,
+  };
+}
+
+/** How many rows at or below the pivot, and how many above it. */
+function sidesOf(ask: PageAsk): { pivot: number; earlier: number; later: number } {
+  switch (ask.is) {
+    case "newest":
+      return { pivot: Number.MAX_SAFE_INTEGER, earlier: ask.limit, later: 0 };
+    case "before":
+      return { pivot: ask.seq - 1, earlier: ask.limit, later: 0 };
+    case "after":
+      return { pivot: ask.seq, earlier: 0, later: ask.limit };
+    case "around":
+      return { pivot: ask.seq, earlier: Math.ceil(ask.limit / 2), later: Math.floor(ask.limit / 2) };
+  }
+}
+
+export interface ConversationRow {
+  roomId: RoomId;
+  epoch: string;
+  lastSeq: number;
+  /** The other user's profile. */
+  user: string;
+  lastMessage: string | null;
+  unread: number;
+  /** The place in the list: newest first. */
+  at: Date;
+}
+
+/** Direct rooms by their newest message. */
+export function listConversations(
+  db: Database,
+  userId: UserId,
+  after: { at: string; roomId: RoomId } | undefined,
+  limit: number,
+): Promise<ConversationRow[]> {
+  return db.read<ConversationRow>((sql) =>
+    sql`select r.id as "roomId", s.epoch, r.last_seq as "lastSeq", r.last_message_at as at,
+        json_build_object('id', o.id, 'name', o.name, 'avatarUrl', o.avatar_url)::text as user,
+        (select message_json_v1(l) from messages l where l.room_id = r.id order by l.seq desc limit 1) as "lastMessage",
+        unread_v1(r.id, ${userId}, m.last_read_seq) as unread
+      from server_state s, memberships m
+      join rooms r on r.id = m.room_id and r.type = 'DIRECT' and r.deleted_at is null
+      join users o on o.id = case when r.direct_low = ${userId} then r.direct_high else r.direct_low end
+      where m.user_id = ${userId} and m.left_seq is null and r.last_seq > 0
+        and ${
+      after === undefined
+        ? sql`true`
+        : sql`(r.last_message_at, r.id) < (${after.at}::text::timestamptz, ${after.roomId}::uuid)`
+    }
+      order by r.last_message_at desc, r.id desc limit ${limit}`
+  );
+}
+
+/** The direct room of two users, if there has been a message. */
+export async function findDirectRoom(db: Database, key: string): Promise<RoomId | undefined> {
+  const [row] = await db.read<{ id: RoomId }>((sql) => sql`select id from rooms where direct_key = ${key}`);
+  return row?.id;
+}
+
+export interface SearchAsk {
+  userId: UserId;
+  query: string;
+  roomId: RoomId | undefined;
+  senderId: UserId | undefined;
+  /** The id of the last message of the page before: ids sort by time. */
+  before: MessageId | undefined;
+  limit: number;
+}
+
+/** Words (websearch syntax) in the rooms that the asker is a member of, newest first; never direct messages or tombstones. */
+export function searchMessages(db: Database, ask: SearchAsk): Promise<{ id: MessageId; json: string }[]> {
+  return db.read((sql) =>
+    sql`select m.id, message_json_v1(m) as json from messages m
+      join memberships s on s.room_id = m.room_id and s.user_id = ${ask.userId} and s.left_seq is null
+      join rooms r on r.id = m.room_id and r.deleted_at is null
+      where not m.is_deleted and m.recipient_id is null
+        and to_tsvector('simple', m.content) @@ websearch_to_tsquery('simple', ${ask.query})
+        and ${ask.roomId === undefined ? sql`true` : sql`m.room_id = ${ask.roomId}`}
+        and ${ask.senderId === undefined ? sql`true` : sql`m.sender_id = ${ask.senderId}`}
+        and ${ask.before === undefined ? sql`true` : sql`m.id < ${ask.before}`}
+      order by m.id desc limit ${ask.limit}`
+  );
+}

@@ -1,0 +1,60 @@
+/**
+ * Migrations: numbered files, forward only, each in its own transaction, in order, under an advisory lock so
+ * that several nodes may start at once. A file that was applied and has changed since is an error.
+ */
+import postgres from "postgres";
+import type { DatabaseConfig } from "../config.ts";
+import type { Log } from "../log.ts";
+
+interface Migration {
+  name: string;
+  text: string;
+  hash: string;
+}
+
+const LOCK = 7_236_512_001;
+
+/** Applies what is missing; answers the names of what it applied. */
+export async function migrate(config: Pick<DatabaseConfig, "url">, folder: URL, log: Log): Promise<string[]> {
+  const wanted = await readFolder(folder);
+  const sql = postgres(config.url, { max: 1, onnotice: () => {}, prepare: false, fetch_types: false });
+  try {
+    return await sql.begin(async (tx) => {
+      await tx`select pg_advisory_xact_lock(${LOCK})`;
+      await tx`create table if not exists schema_migrations (
+        name text primary key, hash text not null, applied_at timestamptz not null default now())`;
+      const applied = new Map(
+        (await tx<Migration[]>`select name, hash from schema_migrations`).map((m) => [m.name, m.hash]),
+      );
+      const done: string[] = [];
+      for (const { name, text, hash } of wanted) {
+        const known = applied.get(name);
+        if (known !== undefined && known !== hash) {
+          throw new Error(`Migration ${name} was changed after it was applied`);
+        }
+        if (known !== undefined) continue;
+        await tx.unsafe(text);
+        await tx`insert into schema_migrations (name, hash) values (${name}, ${hash})`;
+        log.info("migration.applied", { name });
+        done.push(name);
+      }
+      return done;
+    });
+  } finally {
+    await sql.end({ timeout: 2 });
+  }
+}
+
+async function readFolder(folder: URL): Promise<Migration[]> {
+  const names: string[] = [];
+  for await (const entry of Deno.readDir(folder)) {
+    if (entry.isFile && /^\d{4}_[a-z0-9_]+\.sql$/.test(entry.name)) names.push(entry.name);
+  }
+  return await Promise.all(
+    names.sort().map(async (name) => {
+      const text = await Deno.readTextFile(new URL(name, folder));
+      const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+      return { name, text, hash: new Uint8Array(digest).toHex() };
+    }),
+  );
+}

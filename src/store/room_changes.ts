@@ -1,0 +1,136 @@
+/**
+ * What changed in a room since a seq, and where the room stands, told by one statement: a position read apart
+ * from its rows would leave holes. A row is in its present state and stands at its newest change.
+ */
+import type { RoomId, UserId } from "../protocol/ids.ts";
+import { READ_MARKERS_MEMBERS_MAX } from "../protocol/limits.ts";
+import type { MemberRole } from "../protocol/models.ts";
+import type { MessageChange, RoomChange } from "./changes.ts";
+import type { Database, Sql } from "./database.ts";
+
+export interface RoomStanding {
+  epoch: string;
+  /** Everything up to here is in `changes`, unless `more`. */
+  lastSeq: number;
+  oldestSeq: number;
+  isDeleted: boolean;
+}
+
+/** The asker's own view, for a catch-up. */
+export interface ReaderStanding extends RoomStanding {
+  role: MemberRole | null;
+  room: string;
+  member: string;
+  /** JSON array of read markers: everybody's in a small room, else one's own. */
+  markers: string;
+  unread: number;
+}
+
+export interface RoomChanges<S> {
+  standing: S;
+  /** In the order of seq. */
+  changes: RoomChange[];
+  more: boolean;
+}
+
+interface ChangeRow {
+  kind: RoomChange["kind"] | null;
+  seq: number;
+  firstSeq: number;
+  ended: boolean;
+  userId: UserId;
+  json: string;
+}
+
+const changeRows = (sql: Sql, roomId: RoomId, since: number, limit: number) =>
+  sql`(select 'message' as kind, m.change_seq as seq, m.seq as "firstSeq", m.is_deleted as ended, m.sender_id as "userId", message_json_v1(m) as json
+      from messages m where m.room_id = ${roomId} and m.change_seq > ${since} order by m.change_seq limit ${
+    limit + 1
+  })
+    union all
+    (select 'membership', m.change_seq, m.joined_seq, m.left_seq is not null, m.user_id, member_json_v1(m, u)
+      from memberships m join users u on u.id = m.user_id
+      where m.room_id = ${roomId} and m.change_seq > ${since} order by m.change_seq limit ${limit + 1})
+    union all
+    (select 'room', r.meta_change_seq, r.meta_change_seq, r.deleted_at is not null, r.created_by, room_json_v1(r)
+      from rooms r where r.id = ${roomId} and r.meta_change_seq > ${since})`;
+
+const readerColumns = (sql: Sql, userId: UserId) =>
+  sql`s.epoch, r.last_seq as "lastSeq", r.oldest_seq as "oldestSeq", r.deleted_at is not null as "isDeleted",
+    case when m.left_seq is null then m.role end as role, room_json_v1(r) as room, member_json_v1(m, u) as member,
+    unread_v1(r.id, ${userId}, m.last_read_seq) as unread,
+    (select coalesce(json_agg(json_build_object('userId', x.user_id, 'lastReadSeq', x.last_read_seq, 'lastReadAt', iso_v1(x.last_read_at))
+        order by x.user_id), '[]')::text
+      from memberships x where x.room_id = r.id and x.left_seq is null
+        and (x.user_id = ${userId} or r.member_count <= ${READ_MARKERS_MEMBERS_MAX})) as markers`;
+
+/** For the node's own stream: no reader, at most `limit` changes. Undefined if there is no such room. */
+export async function roomChangesSince(
+  db: Database,
+  roomId: RoomId,
+  since: number,
+  limit: number,
+): Promise<RoomChanges<RoomStanding> | undefined> {
+  const rows = await db.read<RoomStanding & ChangeRow>((sql) =>
+    sql`select s.epoch, r.last_seq as "lastSeq", r.oldest_seq as "oldestSeq", r.deleted_at is not null as "isDeleted", c.*
+      from server_state s join rooms r on r.id = ${roomId} left join (${
+      changeRows(sql, roomId, since, limit)
+    }) c on true
+      order by c.seq limit ${limit + 1}`
+  );
+  return gather(rows, roomId, limit);
+}
+
+/** For one reader; undefined if there is no such room or the reader was never in it. */
+export async function readerChangesSince(
+  db: Database,
+  ask: { roomId: RoomId; userId: UserId; since: number; limit: number },
+): Promise<RoomChanges<ReaderStanding> | undefined> {
+  const rows = await db.read<ReaderStanding & ChangeRow>((sql) =>
+    sql`select h.*, c.* from (
+        select ${readerColumns(sql, ask.userId)} from server_state s join rooms r on r.id = ${ask.roomId}
+        join memberships m on m.room_id = r.id and m.user_id = ${ask.userId} join users u on u.id = m.user_id
+      ) h left join (${changeRows(sql, ask.roomId, ask.since, ask.limit)}) c on h.role is not null
+      order by c.seq limit ${ask.limit + 1}`
+  );
+  return gather(rows, ask.roomId, ask.limit);
+}
+
+/** For a reader who starts anew: the newest page, oldest first. */
+export async function readerNewest(
+  db: Database,
+  ask: { roomId: RoomId; userId: UserId; limit: number },
+): Promise<RoomChanges<ReaderStanding> | undefined> {
+  const rows = await db.read<ReaderStanding & ChangeRow>((sql) =>
+    sql`select h.*, c.* from (
+        select ${readerColumns(sql, ask.userId)} from server_state s join rooms r on r.id = ${ask.roomId}
+        join memberships m on m.room_id = r.id and m.user_id = ${ask.userId} join users u on u.id = m.user_id
+      ) h left join (
+        select 'message' as kind, m.seq, m.seq as "firstSeq", m.is_deleted as ended, m.sender_id as "userId", message_json_v1(m) as json
+        from messages m where m.room_id = ${ask.roomId} order by m.seq desc limit ${ask.limit + 1}
+      ) c on h.role is not null order by c.seq desc`
+  );
+  const found = gather(rows, ask.roomId, ask.limit);
+  found?.changes.reverse();
+  return found;
+}
+
+function gather<S extends RoomStanding>(
+  rows: (S & ChangeRow)[],
+  roomId: RoomId,
+  limit: number,
+): RoomChanges<S> | undefined {
+  const first = rows[0];
+  if (first === undefined) return undefined;
+  const changes = rows.slice(0, limit).filter((row) => row.kind !== null).map((row) => toChange(row, roomId));
+  return { standing: first, changes, more: rows.length > limit };
+}
+
+function toChange(row: ChangeRow, roomId: RoomId): RoomChange {
+  const { seq, firstSeq, ended, json } = row;
+  if (row.kind === "membership") {
+    return { kind: "membership", roomId, seq, firstSeq, ended, json, userId: row.userId };
+  }
+  if (row.kind === "room") return { kind: "room", roomId, seq, ended, json, direct: undefined };
+  return { kind: "message", roomId, seq, firstSeq, ended, json, direct: undefined } satisfies MessageChange;
+}

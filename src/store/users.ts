@@ -1,0 +1,55 @@
+/** Users: the projection of the identity provider, and who stops direct messages with whom. */
+import type { UserId } from "../protocol/ids.ts";
+import { type Change, changesOf, type WriteAnswer } from "./changes.ts";
+import type { Database } from "./database.ts";
+
+export interface Claims {
+  userId: UserId;
+  name: string;
+  avatarUrl: string | null;
+  role: string;
+  courses: readonly string[];
+  /** ISO 8601: when the token was made. */
+  issuedAt: string;
+}
+
+/** Writes what a token says, unless a newer one said otherwise; suspends and restores course memberships. */
+export async function syncUser(
+  db: Database,
+  claims: Claims,
+): Promise<{ changes: Change[]; inboxSeq: number }> {
+  const answer = await db.write<WriteAnswer & { inboxSeq: number }>((sql) =>
+    sql`select sync_user_v1(${JSON.stringify(claims)}::text::jsonb)::text as answer`
+  );
+  return { changes: changesOf(answer), inboxSeq: answer.inboxSeq };
+}
+
+export async function userExists(db: Database, userId: UserId): Promise<boolean> {
+  return (await db.read((sql) => sql`select 1 from users where id = ${userId}`)).length > 0;
+}
+
+/** `direct`: the key of the two users' direct room. */
+export function blockUser(
+  db: Database,
+  blocker: UserId,
+  blocked: UserId,
+  direct: string,
+): Promise<WriteAnswer> {
+  return db.write((sql) => sql`select block_user_v1(${blocker}, ${blocked}, ${direct})::text as answer`);
+}
+
+export async function unblockUser(db: Database, blocker: UserId, blocked: UserId): Promise<void> {
+  await db.read((sql) =>
+    sql`delete from user_blocks where blocker_id = ${blocker} and blocked_id = ${blocked}`
+  );
+}
+
+/** Profiles as JSON, with `blockedAt`, newest first. */
+export async function listBlocked(db: Database, blocker: UserId): Promise<string[]> {
+  const rows = await db.read<{ json: string }>((sql) =>
+    sql`select json_build_object('id', u.id, 'name', u.name, 'avatarUrl', u.avatar_url, 'blockedAt', iso_v1(b.created_at))::text as json
+      from user_blocks b join users u on u.id = b.blocked_id
+      where b.blocker_id = ${blocker} order by b.created_at desc, u.id limit 1000`
+  );
+  return rows.map((row) => row.json);
+}
