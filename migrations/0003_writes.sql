@@ -22,7 +22,7 @@ $$;
 
 create function membership_change_v1(which uuid, who text) returns jsonb language sql stable as $$
   select jsonb_build_object('kind', 'membership', 'roomId', which, 'seq', m.change_seq, 'userId', who,
-    'firstSeq', m.joined_seq, 'ended', m.left_seq is not null, 'json', member_json_v1(m, u))
+    'firstSeq', coalesce(m.left_seq, m.joined_seq), 'ended', m.left_seq is not null, 'json', member_json_v1(m, u))
   from memberships m join users u on u.id = m.user_id where m.room_id = which and m.user_id = who
 $$;
 
@@ -374,10 +374,12 @@ declare
   r rooms;
   m memberships;
   to_seq bigint;
+  in_room uuid;
   stamp timestamptz := clock_timestamp();
 begin
   if p ? 'messageId' then
-    select x.seq, rr into to_seq, r from messages x join rooms rr on rr.id = x.room_id where x.id = (p->>'messageId')::uuid;
+    select x.seq, x.room_id into to_seq, in_room from messages x where x.id = (p->>'messageId')::uuid;
+    select * into r from rooms where id = in_room;
   else
     select * into r from rooms where id = (p->>'roomId')::uuid;
     to_seq := least((p->>'seq')::bigint, r.last_seq);
@@ -437,7 +439,8 @@ begin
       end loop;
     end if;
   end if;
-  return done_v1(told) || jsonb_build_object('inboxSeq', (select inbox_seq from users where id = who));
+  return done_v1(told) || jsonb_build_object('inboxSeq', (select inbox_seq from users where id = who),
+    'epoch', (select epoch from server_state));
 end $$;
 
 -- Blocks take the direct room's lock, so that a send that waits for it sees them.

@@ -38,7 +38,7 @@ export class Hub implements AsyncDisposable {
   readonly #heardBy = new Map<Connection, Map<Topic, Subscription>>();
   readonly #closing = new Set<Promise<void>>();
   #outbox: Change[] = [];
-  #sending = false;
+  #sending: ReturnType<typeof setTimeout> | undefined;
   #repairs = 0;
 
   constructor(options: HubOptions) {
@@ -101,16 +101,17 @@ export class Hub implements AsyncDisposable {
   /** After the commit: to this node's sockets, then to the bus; in a later turn, so that the ack goes first. */
   publish(changes: readonly Change[]): void {
     this.#outbox.push(...changes);
-    if (this.#sending || this.#outbox.length === 0) return;
-    this.#sending = true;
-    setTimeout(() => {
-      this.#sending = false;
-      const batch = this.#outbox;
-      this.#outbox = [];
-      for (const change of batch) {
-        for (const { topic, push } of publicationsOf(change)) this.#send(topic, push);
-      }
-    }, 0);
+    if (this.#outbox.length > 0) this.#sending ??= setTimeout(() => this.#flush(), 0);
+  }
+
+  #flush(): void {
+    clearTimeout(this.#sending);
+    this.#sending = undefined;
+    const batch = this.#outbox;
+    this.#outbox = [];
+    for (const change of batch) {
+      for (const { topic, push } of publicationsOf(change)) this.#send(topic, push);
+    }
   }
 
   #send(topic: Topic, push: Push): void {
@@ -183,6 +184,7 @@ export class Hub implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#flush();
     for (const channel of this.#channels.values()) this.#close(channel);
     this.#channels.clear();
     this.#heardBy.clear();

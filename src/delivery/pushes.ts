@@ -99,7 +99,7 @@ function describe(
       return { event: change.ended ? "message_deleted" : "message_updated", fields: { message } };
     }
     case "membership": {
-      const event = change.ended ? "user_left" : change.firstSeq > known ? "user_joined" : "member_updated";
+      const event = change.firstSeq <= known ? "member_updated" : change.ended ? "user_left" : "user_joined";
       return { event, fields: { userId: toJson(change.userId), member: asJson(change.json) } };
     }
     case "room":

@@ -31,7 +31,7 @@ function define<I extends z.ZodType, O extends z.ZodType>(
   },
 ): CommandSpec<I, O> {
   const [method, path, status] = spec.rest ?? [];
-  const rest = method === undefined || path === undefined
+  const rest: RestBinding | undefined = method === undefined || path === undefined
     ? undefined
     : { method, path: `/api/chat${path}`, status: status ?? 200 };
   return { ...spec, rest, concurrent: spec.concurrent ?? false };

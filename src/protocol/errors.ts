@@ -63,6 +63,20 @@ export class ChatError extends Error {
       ...(requestId === undefined ? {} : { requestId }),
     };
   }
+
+  /** As REST answers it, and the upgrade of a socket that is refused. */
+  toResponse(requestId: string): Response {
+    const { status, retryable } = errorCodes[this.code];
+    return Response.json({ error: this.toBody(requestId) }, {
+      status,
+      headers: {
+        "cache-control": "no-store",
+        "x-request-id": requestId,
+        ...(retryable && status !== 500 ? { "retry-after": "1" } : {}),
+        ...(status === 401 ? { "www-authenticate": "Bearer" } : {}),
+      },
+    });
+  }
 }
 
 /** A field that is not as expected; `field` is a dotted path into the input. */

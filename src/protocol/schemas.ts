@@ -23,12 +23,11 @@ import {
   type UserProfile,
 } from "./models.ts";
 
-// deno-fmt-ignore: one range a line says what goes
-// C0 except tab and newline, DEL, C1
-const CONTROL = new RegExp("[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f]", "g");
+/** C0 except tab and newline, DEL, C1. */
+const CONTROL = /(?![\t\n])\p{Cc}/gu;
 
 export const cleanText = (text: string): string =>
-  text.replaceAll("\r\n", "\n").replace(CONTROL, "").toWellFormed();
+  text.replace(CONTROL, "").toWellFormed();
 
 export function codePoints(text: string): number {
   let count = 0;
@@ -68,9 +67,9 @@ export const clientMessageId = z.string().min(1).max(limits.CLIENT_MESSAGE_ID_MA
   (text) => text.isWellFormed() && text.search(CONTROL) < 0,
   { error: "Expected printable text" },
 );
-export const position = z.strictObject({ epoch: z.string().min(1).max(64), seq }) satisfies z.ZodType<
-  Position
->;
+export const position = z.strictObject({ epoch: z.string().min(1).max(64), seq }).meta({
+  id: "Position",
+}) satisfies z.ZodType<Position>;
 
 const time = z.iso.datetime();
 const outRoomId = z.uuid() as unknown as z.ZodType<RoomId, RoomId>;

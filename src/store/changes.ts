@@ -27,7 +27,7 @@ export interface MembershipChange {
   kind: "membership";
   roomId: RoomId;
   seq: number;
-  /** The seq at which it began. */
+  /** The seq at which it began, or ended. */
   firstSeq: number;
   ended: boolean;
   userId: UserId;

@@ -50,3 +50,12 @@ export async function listStandings(
     })),
   };
 }
+
+/** The wire's Member, of one who is or was in the room. */
+export async function findMember(db: Database, roomId: RoomId, userId: UserId): Promise<string | undefined> {
+  const [row] = await db.read<{ json: string }>((sql) =>
+    sql`select member_json_v1(m, u) as json from memberships m join users u on u.id = m.user_id
+      where m.room_id = ${roomId} and m.user_id = ${userId}`
+  );
+  return row?.json;
+}

@@ -88,8 +88,8 @@ export interface ConversationRow {
   user: string;
   lastMessage: string | null;
   unread: number;
-  /** The place in the list: newest first. */
-  at: Date;
+  /** The place in the list, newest first: a timestamp in UTC as Postgres writes it. */
+  at: string;
 }
 
 /** Direct rooms by their newest message. */
@@ -100,7 +100,7 @@ export function listConversations(
   limit: number,
 ): Promise<ConversationRow[]> {
   return db.read<ConversationRow>((sql) =>
-    sql`select r.id as "roomId", s.epoch, r.last_seq as "lastSeq", r.last_message_at as at,
+    sql`select r.id as "roomId", s.epoch, r.last_seq as "lastSeq", (r.last_message_at at time zone 'UTC')::text as at,
         json_build_object('id', o.id, 'name', o.name, 'avatarUrl', o.avatar_url)::text as user,
         (select message_json_v1(l) from messages l where l.room_id = r.id order by l.seq desc limit 1) as "lastMessage",
         unread_v1(r.id, ${userId}, m.last_read_seq) as unread
@@ -111,7 +111,7 @@ export function listConversations(
         and ${
       after === undefined
         ? sql`true`
-        : sql`(r.last_message_at, r.id) < (${after.at}::text::timestamptz, ${after.roomId}::uuid)`
+        : sql`(r.last_message_at, r.id) < (${after.at}::text::timestamp at time zone 'UTC', ${after.roomId}::uuid)`
     }
       order by r.last_message_at desc, r.id desc limit ${limit}`
   );

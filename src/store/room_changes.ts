@@ -48,7 +48,7 @@ const changeRows = (sql: Sql, roomId: RoomId, since: number, limit: number) =>
     limit + 1
   })
     union all
-    (select 'membership', m.change_seq, m.joined_seq, m.left_seq is not null, m.user_id, member_json_v1(m, u)
+    (select 'membership', m.change_seq, coalesce(m.left_seq, m.joined_seq), m.left_seq is not null, m.user_id, member_json_v1(m, u)
       from memberships m join users u on u.id = m.user_id
       where m.room_id = ${roomId} and m.change_seq > ${since} order by m.change_seq limit ${limit + 1})
     union all

@@ -17,11 +17,11 @@ export interface Claims {
 export async function syncUser(
   db: Database,
   claims: Claims,
-): Promise<{ changes: Change[]; inboxSeq: number }> {
-  const answer = await db.write<WriteAnswer & { inboxSeq: number }>((sql) =>
+): Promise<{ changes: Change[]; inboxSeq: number; epoch: string }> {
+  const answer = await db.write<WriteAnswer & { inboxSeq: number; epoch: string }>((sql) =>
     sql`select sync_user_v1(${JSON.stringify(claims)}::text::jsonb)::text as answer`
   );
-  return { changes: changesOf(answer), inboxSeq: answer.inboxSeq };
+  return { changes: changesOf(answer), inboxSeq: answer.inboxSeq, epoch: answer.epoch };
 }
 
 export async function userExists(db: Database, userId: UserId): Promise<boolean> {

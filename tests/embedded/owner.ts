@@ -90,7 +90,7 @@ export class OwnerProcess implements AsyncDisposable {
 
   /** What Ctrl-C in a terminal does: the signal goes to the whole process group. */
   async signalGroup(name: string): Promise<void> {
-    await new Deno.Command("sh", { args: ["-c", `kill -${name} -- -${this.pid}`] }).output();
+    await new Deno.Command("sh", { args: ["-c", `kill -s ${name} -${this.pid}`] }).output();
   }
 
   async kill(): Promise<void> {

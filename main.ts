@@ -1,0 +1,102 @@
+/**
+ * main: reads the environment, starts the app, waits for SIGTERM or SIGINT, drains, and leaves by emptying the event
+ * loop. `main.ts start | dev | migrate | new-epoch`; dev brings its own Postgres.
+ */
+import { type Config, readConfig } from "./src/config.ts";
+import { startApp } from "./src/app.ts";
+import { banner } from "./src/banner.ts";
+import { createTokenMaker } from "./src/chat/dev_tokens.ts";
+import { createLog, describeFault, type Log } from "./src/log.ts";
+import { migrate } from "./src/store/migrate.ts";
+import { Database } from "./src/store/database.ts";
+import { renewEpoch } from "./src/store/rooms.ts";
+
+const MIGRATIONS = new URL("./migrations/", import.meta.url);
+
+async function start(config: Config, log: Log): Promise<void> {
+  if (config.sharedBus) {
+    log.error("bus.not_shared", {
+      text: "REDIS_URL and Upstash are not used by this release: this node runs alone",
+    });
+  } else {log.warn("bus.alone", {
+      text: "No REDIS_URL: this node runs alone, sockets of other nodes are not reached",
+    });}
+  log.warn("direct_messages.unencrypted", {
+    text: "Direct messages are stored unencrypted: encryption is not built yet",
+  });
+  await using app = await startApp(config, { log });
+  log.info("server.listening", { port: app.port, mode: config.mode, region: config.node.region });
+  await untilSignal(log);
+}
+
+async function untilSignal(log: Log): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const signals = ["SIGTERM", "SIGINT"] as const;
+  const handlers = signals.map((signal) => ({ signal, handle: () => resolve(signal) }));
+  for (const { signal, handle } of handlers) Deno.addSignalListener(signal, handle);
+  log.info("server.draining", { signal: await promise });
+  // a second signal ends the process as usual
+  for (const { signal, handle } of handlers) Deno.removeSignalListener(signal, handle);
+}
+
+async function newEpoch(config: Config, log: Log): Promise<void> {
+  await using db = new Database(config.database, log);
+  log.info("epoch.renewed", { epoch: await renewEpoch(db) });
+}
+
+/** Never relied on: every handler catches its own. */
+function watchFaults(log: Log): void {
+  const told = (event: ErrorEvent | PromiseRejectionEvent): void => {
+    event.preventDefault();
+    log.error("process.fault", describeFault("reason" in event ? event.reason : event.error));
+  };
+  globalThis.addEventListener("error", told);
+  globalThis.addEventListener("unhandledrejection", told);
+}
+
+const SAMPLE_USERS = [{ sub: "ada", name: "Ada" }, { sub: "grace", name: "Grace" }];
+
+async function develop(): Promise<void> {
+  const say = (text: string) => void Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
+  const { prepareDevelopment } = await import("./src/embedded/development.ts");
+  await using development = await prepareDevelopment({
+    dataDir: Deno.env.get("SCROLL_DATA_DIR") ?? ".data",
+    databaseUrl: Deno.env.get("DATABASE_URL"),
+    onProgress: say,
+  });
+  const config = readConfig("development", development);
+  const log = createLog(config.logLevel);
+  watchFaults(log);
+  await migrate(config.database, MIGRATIONS, log);
+  await using app = await startApp(config, { log });
+  const makeToken = createTokenMaker(config.jwt);
+  if (makeToken !== undefined) {
+    const users = await Promise.all(
+      SAMPLE_USERS.map(async (user) => ({ name: user.name, token: await makeToken(user) })),
+    );
+    say(banner({ port: app.port, seconds: performance.now() / 1000, users }));
+  }
+  log.info("server.listening", { port: app.port, mode: config.mode, region: config.node.region });
+  await untilSignal(log);
+}
+
+async function main(verb: string): Promise<void> {
+  if (verb === "dev") return await develop();
+  const config = readConfig("production");
+  const log = createLog(config.logLevel);
+  watchFaults(log);
+  if (verb === "start") return await start(config, log);
+  if (verb === "migrate") return void await migrate(config.database, MIGRATIONS, log);
+  if (verb === "new-epoch") return await newEpoch(config, log);
+  throw new TypeError(`Expected start, dev, migrate or new-epoch, not ${verb}`);
+}
+
+if (import.meta.main) {
+  try {
+    await main(Deno.args[0] ?? "start");
+  } catch (fault) {
+    const text = fault instanceof TypeError ? fault.message : Deno.inspect(fault);
+    await Deno.stderr.write(new TextEncoder().encode(`${text}\n`));
+    Deno.exitCode = 1;
+  }
+}

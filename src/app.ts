@@ -1,0 +1,174 @@
+/**
+ * The app: the one place where parts are made and joined. What opened before a failure is closed again; what runs
+ * is closed in the opposite order, after a drain that lets commands under way finish.
+ */
+import { MemoryBus } from "./bus/memory_bus.ts";
+import type { Bus } from "./bus/bus.ts";
+import { createAuth } from "./chat/auth.ts";
+import { Commands } from "./chat/commands.ts";
+import { Connections } from "./chat/connections.ts";
+import { createTokenMaker } from "./chat/dev_tokens.ts";
+import { DirectMessages } from "./chat/direct_messages.ts";
+import { Listening } from "./chat/listening.ts";
+import { Memberships } from "./chat/memberships.ts";
+import { Messages } from "./chat/messages.ts";
+import { ReadMarkers } from "./chat/read_markers.ts";
+import { Retention } from "./chat/retention.ts";
+import { RoomRules } from "./chat/room_rules.ts";
+import { Rooms } from "./chat/rooms.ts";
+import { Users } from "./chat/users.ts";
+import type { Config } from "./config.ts";
+import { Hub } from "./delivery/hub.ts";
+import { StreamReader } from "./delivery/stream_reader.ts";
+import { Sweep } from "./delivery/sweep.ts";
+import { createHttpApp } from "./http/app.ts";
+import { describeFault, type Log } from "./log.ts";
+import { ChatError } from "./protocol/errors.ts";
+import { newNodeId, newRequestId } from "./protocol/ids.ts";
+import { Appender } from "./store/appender.ts";
+import { Database } from "./store/database.ts";
+import { readEpoch } from "./store/rooms.ts";
+import { NativeDoor } from "./ws/door.ts";
+
+export const VERSION = "0.1.0";
+/** For closing handshakes, and for answers that are on their way, at the very end. */
+const CLOSE_MS = 1_000;
+const SHUTDOWN_MS = 500;
+
+export interface AppUses {
+  log: Log;
+  /** In place of the process's own: tests put two nodes on one. */
+  bus?: Bus;
+}
+
+export interface App extends AsyncDisposable {
+  readonly port: number;
+  readonly retention: Retention;
+  readonly appender: Appender;
+  readonly hub: Hub;
+  readonly connections: Connections;
+  /** Stops taking new work, lets what is under way finish, closes sockets with 1012. Idempotent. */
+  drain(): Promise<void>;
+}
+
+/** Serves once it settles. Throws what the port or the database say. */
+export async function startApp(config: Config, uses: AppUses): Promise<App> {
+  const { log } = uses;
+  await using parts = new AsyncDisposableStack();
+  const nodeId = newNodeId();
+  const db = parts.use(new Database(config.database, log));
+  const appender = new Appender(db, log);
+  await appender.warm();
+  await readEpoch(db);
+  const bus = parts.use(uses.bus ?? new MemoryBus());
+  const hub = parts.use(
+    new Hub({
+      nodeId,
+      bus,
+      reader: new StreamReader(db),
+      log,
+      holdMs: config.delivery.holdMs,
+      lingerMs: config.delivery.lingerMs,
+    }),
+  );
+  parts.use(new Sweep(hub, config.delivery.sweepMs));
+  const retention = parts.use(new Retention({ db, hub, log, days: config.chat.retentionDays }));
+
+  const auth = await createAuth(config.jwt);
+  const users = new Users({ db, hub });
+  const rules = new RoomRules({ db, hub });
+  const memberships = new Memberships({ rules, maxRoomMembers: config.chat.maxRoomMembers });
+  const messages = new Messages({ rules, appender, hub, maxLength: config.chat.maxMessageLength });
+  const connections = new Connections({ auth, users, hub, node: { id: nodeId, region: config.node.region } });
+  const commands = new Commands({
+    rooms: new Rooms({ rules }),
+    memberships,
+    messages,
+    directMessages: new DirectMessages({ rules, messages }),
+    readMarkers: new ReadMarkers({ rules }),
+    listening: new Listening({ rules, memberships, hub }),
+  });
+
+  let draining = false;
+  const mayReadFrom = originRule(config);
+  const native = new NativeDoor({
+    commands,
+    connections,
+    auth,
+    log,
+    maxFrameBytes: config.socket.maxFrameBytes,
+    mayConnectFrom: mayReadFrom,
+    idleTimeoutS: Math.ceil((config.socket.pingIntervalMs + config.socket.pingTimeoutMs) / 1000),
+  });
+  const http = createHttpApp({
+    commands,
+    actorOf: async (token) => {
+      const actor = await auth(token);
+      await users.seen(actor);
+      return actor;
+    },
+    maxBodyBytes: config.socket.maxFrameBytes,
+    mayReadFrom,
+    region: config.node.region,
+    version: VERSION,
+    publicUrl: config.http.publicUrl,
+    readiness: async () => [
+      ...(draining ? ["draining"] : []),
+      ...await readEpoch(db).then(() => [], () => ["the database does not answer"]),
+    ],
+    makeToken: config.mode === "development" ? createTokenMaker(config.jwt) : undefined,
+    log,
+  });
+
+  const answer = (request: Request): Promise<Response> | Response =>
+    new URL(request.url).pathname === "/ws" ? native.upgrade(request) : http.fetch(request);
+  const server = Deno.serve({
+    hostname: config.http.hostname,
+    port: config.http.port,
+    onListen: () => {},
+    onError: (fault) => {
+      const requestId = newRequestId();
+      log.error("request.fault", { requestId, ...describeFault(fault) });
+      return new ChatError("internal").toResponse(requestId);
+    },
+  }, answer);
+  parts.defer(() => atMost(server.shutdown(), SHUTDOWN_MS));
+  const owned = parts.move();
+
+  let drained: Promise<void> | undefined;
+  const drain = async (): Promise<void> => {
+    draining = true;
+    native.drain();
+    await atMost(commands.drain(), config.http.drainMs);
+    connections.closeAll();
+    await atMost(native.emptied(), CLOSE_MS);
+  };
+  return {
+    port: server.addr.port,
+    retention,
+    appender,
+    hub,
+    connections,
+    drain: () => drained ??= drain(),
+    [Symbol.asyncDispose]: async () => {
+      await (drained ??= drain());
+      await owned.disposeAsync();
+    },
+  };
+}
+
+async function atMost(work: Promise<unknown>, ms: number): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  await Promise.race([work, new Promise((resolve) => timer = setTimeout(resolve, ms))]);
+  clearTimeout(timer);
+}
+
+/** Whether a browser's page of this origin may talk to us: those of CORS_ORIGIN, and our own. */
+function originRule(config: Config): (origin: string) => boolean {
+  const own = config.http.publicUrl === undefined ? [] : [new URL(config.http.publicUrl).origin];
+  const local = config.mode === "development"
+    ? [`http://localhost:${config.http.port}`, `http://127.0.0.1:${config.http.port}`]
+    : [];
+  const allowed = new Set([...config.http.corsOrigins, ...own, ...local]);
+  return (origin) => allowed.has("*") || allowed.has(origin);
+}

@@ -1,0 +1,124 @@
+/**
+ * The single door of every transport: a command's name and unchecked input in, its answer as JSON out. Input is
+ * parsed here, once; the rules below take only what parsed.
+ */
+import type { z } from "zod";
+import { type CommandInput, type CommandName, commands, isCommandName } from "../protocol/commands.ts";
+import { ChatError } from "../protocol/errors.ts";
+import { type JsonText, toJson } from "../protocol/json_text.ts";
+import type { Call } from "./actor.ts";
+import type { DirectMessages } from "./direct_messages.ts";
+import type { Listening } from "./listening.ts";
+import type { Memberships } from "./memberships.ts";
+import type { Messages } from "./messages.ts";
+import type { ReadMarkers } from "./read_markers.ts";
+import type { Rooms } from "./rooms.ts";
+
+export interface Rules {
+  rooms: Rooms;
+  memberships: Memberships;
+  messages: Messages;
+  directMessages: DirectMessages;
+  readMarkers: ReadMarkers;
+  listening: Listening;
+}
+
+type Bindings = { readonly [N in CommandName]: (call: Call, ask: CommandInput<N>) => Promise<JsonText> };
+
+export class Commands {
+  readonly #bindings: Bindings;
+  #running = 0;
+  #draining = false;
+  #whenIdle: (() => void) | undefined;
+
+  constructor(rules: Rules) {
+    const { rooms, memberships, messages, directMessages, readMarkers, listening } = rules;
+    this.#bindings = {
+      authenticate,
+      create_room: ({ actor }, ask) => rooms.create(actor, ask),
+      list_rooms: ({ actor }, ask) => rooms.list(actor, ask),
+      discover_rooms: ({ actor }, ask) => rooms.discover(actor, ask),
+      get_room: ({ actor }, ask) => rooms.get(actor, ask),
+      update_room: ({ actor }, ask) => rooms.update(actor, ask),
+      delete_room: ({ actor }, ask) => rooms.delete(actor, ask),
+      join_room: (call, ask) => listening.join(call, ask),
+      leave_room: (call, ask) => listening.leave(call, ask),
+      list_members: ({ actor }, ask) => memberships.list(actor, ask),
+      add_member: ({ actor }, ask) => memberships.add(actor, ask),
+      update_member: ({ actor }, ask) => memberships.update(actor, ask),
+      remove_member: ({ actor }, ask) => memberships.remove(actor, ask),
+      send_message: ({ actor }, ask) => messages.send(actor, ask),
+      list_messages: ({ actor }, ask) => messages.list(actor, ask),
+      search_messages: ({ actor }, ask) => messages.search(actor, ask),
+      update_message: ({ actor }, ask) => messages.edit(actor, ask),
+      delete_message: ({ actor }, ask) => messages.delete(actor, ask),
+      mark_as_read: ({ actor }, ask) => readMarkers.mark(actor, ask),
+      send_direct_message: ({ actor }, ask) => directMessages.send(actor, ask),
+      list_conversations: ({ actor }, ask) => directMessages.conversations(actor, ask),
+      list_direct_messages: ({ actor }, ask) => directMessages.list(actor, ask),
+      sync: (call, ask) => listening.sync(call, ask),
+      block_user: ({ actor }, ask) => directMessages.block(actor, ask.userId),
+      unblock_user: ({ actor }, ask) => directMessages.unblock(actor, ask.userId),
+      list_blocked: ({ actor }) => directMessages.blocked(actor),
+    };
+  }
+
+  /** Rejects with a ChatError for whatever the client can cause. */
+  async run(name: string, call: Call, input: unknown): Promise<JsonText> {
+    if (this.#draining) {
+      throw new ChatError("unavailable", "This node is going away: try another");
+    }
+    if (!isCommandName(name)) {
+      throw new ChatError("unknown_command", `There is no command ${JSON.stringify(name.slice(0, 64))}`);
+    }
+    this.#running++;
+    try {
+      return await this.#run(name, call, input);
+    } finally {
+      this.#running--;
+      if (this.#running === 0) this.#whenIdle?.();
+    }
+  }
+
+  /** Refuses what comes from now on; settles when all that is under way has its answer. */
+  drain(): Promise<void> {
+    this.#draining = true;
+    return new Promise((resolve) => {
+      this.#whenIdle = () => setTimeout(resolve, 0); // a turn for the answers to leave
+      if (this.#running === 0) this.#whenIdle();
+    });
+  }
+
+  #run<N extends CommandName>(name: N, call: Call, input: unknown): Promise<JsonText> {
+    const binding: (call: Call, ask: CommandInput<N>) => Promise<JsonText> = this.#bindings[name];
+    return binding(call, parseInput(commands[name].input, input) as CommandInput<N>);
+  }
+}
+
+async function authenticate(call: Call, ask: CommandInput<"authenticate">): Promise<JsonText> {
+  if (call.renew === undefined) throw new ChatError("unknown_command");
+  const actor = await call.renew(ask.token);
+  return toJson({ userId: actor.userId, expiresAt: actor.expiresAt.toISOString() });
+}
+
+/** The first fault is told by its field; the rest ride in `details`. */
+export function parseInput<S extends z.ZodType>(schema: S, input: unknown): z.output<S> {
+  const read = schema.safeParse(input ?? {}, { reportInput: false });
+  if (read.success) return read.data;
+  const issues = read.error.issues.slice(0, 10).map((issue) => {
+    const unknown = issue.code === "unrecognized_keys"
+      ? issue.keys.slice(0, 3).map((key) => key.slice(0, 64))
+      : [];
+    const field = [...issue.path, ...unknown.slice(0, 1)].map(String).join(".").slice(0, 200);
+    return { field, expected: unknown.length > 0 ? "no such field" : issue.message };
+  });
+  const first = issues[0] ?? { field: "", expected: "something else" };
+  throw new ChatError(
+    "invalid_request",
+    first.field === "" ? first.expected : `${first.field}: ${first.expected}`,
+    {
+      ...first,
+      ...(issues.length > 1 ? { issues } : {}),
+    },
+  );
+}

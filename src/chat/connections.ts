@@ -1,0 +1,136 @@
+/**
+ * Connections: a socket's life as its user. It hears its inbox from the first moment, is greeted, is warned before
+ * its token ends and closed when it does, and goes on with a fresh one. Drain tells all to come back elsewhere.
+ */
+import { Connection, type Outlet } from "../delivery/connection.ts";
+import type { Hub } from "../delivery/hub.ts";
+import { inboxTopic } from "../delivery/pushes.ts";
+import { ChatError } from "../protocol/errors.ts";
+import { newConnectionId, type NodeId } from "../protocol/ids.ts";
+import { TOKEN_WARNING_MS } from "../protocol/limits.ts";
+import type { Actor } from "./actor.ts";
+import type { Authenticate } from "./auth.ts";
+import type { Users } from "./users.ts";
+
+const TIMER_MAX_MS = 2 ** 31 - 1;
+
+export class Connections {
+  readonly #auth: Authenticate;
+  readonly #users: Users;
+  readonly #hub: Hub;
+  readonly #node: { id: NodeId; region: string };
+  readonly #live = new Set<LiveConnection>();
+
+  constructor(uses: { auth: Authenticate; users: Users; hub: Hub; node: { id: NodeId; region: string } }) {
+    this.#auth = uses.auth;
+    this.#users = uses.users;
+    this.#hub = uses.hub;
+    this.#node = uses.node;
+  }
+
+  get count(): number {
+    return this.#live.size;
+  }
+
+  /** Ready to take commands once this settles; `hello` has been sent. */
+  async open(actor: Actor, outlet: Outlet): Promise<LiveConnection> {
+    const connection = new Connection(newConnectionId(), actor.userId, outlet);
+    const topic = inboxTopic(actor.userId);
+    const { subscription, open } = this.#hub.hear(connection, topic);
+    const live = new LiveConnection(connection, actor, {
+      renew: async (token) => {
+        const fresh = await this.#auth(token);
+        if (fresh.userId !== actor.userId) {
+          throw new ChatError("forbidden", "token: of another user", { field: "token" });
+        }
+        await this.#users.project(fresh);
+        return fresh;
+      },
+      ended: () => {
+        this.#hub.drop(connection);
+        this.#live.delete(live);
+      },
+    });
+    this.#live.add(live);
+    try {
+      await open;
+      const { inboxSeq, epoch } = await this.#users.project(actor);
+      this.#hub.startAt(topic, inboxSeq);
+      connection.tellObject("hello", {
+        connectionId: connection.id,
+        nodeId: this.#node.id,
+        region: this.#node.region,
+        epoch,
+        userId: actor.userId,
+        inbox: { epoch, seq: inboxSeq },
+        expiresAt: actor.expiresAt.toISOString(),
+      });
+      subscription.goLive(inboxSeq);
+      return live;
+    } catch (fault) {
+      live.end();
+      throw fault;
+    }
+  }
+
+  /** Every socket is told to come back; theirs is the wait for what is under way. */
+  closeAll(): void {
+    for (const live of [...this.#live]) live.connection.close("restart");
+  }
+}
+
+/** One open socket and who it is now. */
+export class LiveConnection {
+  readonly connection: Connection;
+  #actor: Actor;
+  readonly #uses: { renew: (token: string) => Promise<Actor>; ended: () => void };
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #ended = false;
+
+  constructor(
+    connection: Connection,
+    actor: Actor,
+    uses: { renew: (token: string) => Promise<Actor>; ended: () => void },
+  ) {
+    this.connection = connection;
+    this.#actor = actor;
+    this.#uses = uses;
+    this.#watchExpiry(true);
+  }
+
+  get actor(): Actor {
+    return this.#actor;
+  }
+
+  /** In place: the same user, later. Throws what auth throws, and `forbidden` for another user's token. */
+  async renew(token: string): Promise<Actor> {
+    const fresh = await this.#uses.renew(token);
+    this.#actor = fresh;
+    if (!this.#ended) this.#watchExpiry(true);
+    return fresh;
+  }
+
+  /** The transport is gone, or never came: everything it held goes too. */
+  end(): void {
+    this.#ended = true;
+    clearTimeout(this.#timer);
+    this.connection.gone();
+    this.#uses.ended();
+  }
+
+  #watchExpiry(warn: boolean): void {
+    clearTimeout(this.#timer);
+    const leftMs = this.#actor.expiresAt.getTime() - Date.now();
+    if (leftMs <= 0) return this.connection.close("token");
+    const warnInMs = leftMs - Math.min(TOKEN_WARNING_MS, leftMs / 2);
+    const waitMs = Math.min(warn ? warnInMs : leftMs, TIMER_MAX_MS);
+    this.#timer = setTimeout(() => {
+      if (warn && waitMs === warnInMs) {
+        this.connection.tellObject("token_expiring", { expiresAt: this.#actor.expiresAt.toISOString() });
+        this.#watchExpiry(false);
+      } else {
+        this.#watchExpiry(warn);
+      }
+    }, waitMs);
+  }
+}

@@ -1,0 +1,163 @@
+/**
+ * Messages: sent once however often they are tried, edited by who wrote them, deleted to a tombstone, paged and
+ * searched. Direct ones go the same way: direct_messages.ts only names their room.
+ */
+import type { Hub } from "../delivery/hub.ts";
+import type { CommandInput } from "../protocol/commands.ts";
+import { invalidField } from "../protocol/errors.ts";
+import { type MessageId, newMessageId } from "../protocol/ids.ts";
+import { asJson, jsonArray, jsonObject, type JsonText, toJson } from "../protocol/json_text.ts";
+import { codePoints } from "../protocol/schemas.ts";
+import type { Appended, Appender, Draft } from "../store/appender.ts";
+import type { MessageChange, WriteAnswer } from "../store/changes.ts";
+import { type Page, type PageAsk, pageOfRoom, searchMessages } from "../store/messages.ts";
+import type { Actor } from "./actor.ts";
+import { readCursor, writeCursor } from "./cursors.ts";
+import { rankFor } from "./permissions.ts";
+import type { RoomRules } from "./room_rules.ts";
+
+type Outgoing = Omit<CommandInput<"send_message">, "roomId">;
+
+export class Messages {
+  readonly #rules: RoomRules;
+  readonly #appender: Appender;
+  readonly #hub: Hub;
+  readonly #maxLength: number;
+
+  constructor(uses: { rules: RoomRules; appender: Appender; hub: Hub; maxLength: number }) {
+    this.#rules = uses.rules;
+    this.#appender = uses.appender;
+    this.#hub = uses.hub;
+    this.#maxLength = uses.maxLength;
+  }
+
+  send(actor: Actor, ask: CommandInput<"send_message">): Promise<JsonText> {
+    return this.sendTo(actor, { is: "room", roomId: ask.roomId }, ask);
+  }
+
+  /** Nothing is awaited before the appender has the draft: what one socket sends in order is stored in order. */
+  async sendTo(actor: Actor, target: Draft["target"], ask: Outgoing): Promise<JsonText> {
+    this.#checkContent(ask.content);
+    const id = newMessageId();
+    const { sent, abandon } = this.#appender.append({
+      id,
+      target,
+      senderId: actor.userId,
+      clientMessageId: ask.clientMessageId ?? id,
+      content: ask.content,
+      type: ask.type,
+      attachments: [],
+      replyToId: ask.replyToId,
+    });
+    const published = sent.then((outcome) => {
+      this.#publish(outcome); // also when whoever waited has given up: it is committed
+      return outcome;
+    });
+    published.catch(() => {}); // told through the race below, or to nobody
+    try {
+      const outcome = await this.#rules.db.deadline(published, this.#rules.db.timeoutMs);
+      if (outcome.code !== null) {
+        throw await this.#rules.refuse(actor, outcome.code, target.is === "room" ? target.roomId : undefined);
+      }
+      return jsonObject({ message: asJson(outcome.message) });
+    } finally {
+      abandon();
+    }
+  }
+
+  #publish(outcome: Appended): void {
+    if (outcome.code !== null || outcome.isRepeat) return;
+    const { roomId, seq, message, direct } = outcome;
+    const change: MessageChange = {
+      kind: "message",
+      roomId,
+      seq,
+      firstSeq: seq,
+      ended: false,
+      json: message,
+      direct,
+    };
+    this.#hub.publish([change]);
+  }
+
+  async edit(actor: Actor, ask: CommandInput<"update_message">): Promise<JsonText> {
+    this.#checkContent(ask.content);
+    const { changes } = await this.#rules.write(actor, "edit_message_v1", { ...ask, actorId: actor.userId });
+    const [change] = changes;
+    if (change?.kind !== "message") throw new Error("An edit made no change");
+    return jsonObject({ message: asJson(change.json) });
+  }
+
+  async delete(actor: Actor, ask: CommandInput<"delete_message">): Promise<JsonText> {
+    const { answer, changes } = await this.#rules.write<WriteAnswer & { message?: string }>(
+      actor,
+      "delete_message_v1",
+      {
+        ...ask,
+        actorId: actor.userId,
+        isAdmin: actor.isAdmin,
+        minRank: rankFor("delete_message_of_others"),
+      },
+    );
+    const json = changes[0]?.json ?? answer.message;
+    if (typeof json !== "string") throw new Error("A deletion answered no message");
+    return jsonObject({ message: asJson(json) });
+  }
+
+  async list(actor: Actor, ask: CommandInput<"list_messages">): Promise<JsonText> {
+    const page = await pageOfRoom(this.#rules.db, ask.roomId, actor.userId, toPageAsk(ask));
+    if (page === undefined) throw await this.#rules.refuse(actor, "not_member", ask.roomId);
+    return jsonObject(pageFields(page));
+  }
+
+  async search(actor: Actor, ask: CommandInput<"search_messages">): Promise<JsonText> {
+    if (ask.roomId !== undefined) await this.#rules.joined(actor, ask.roomId);
+    const rows = await searchMessages(this.#rules.db, {
+      userId: actor.userId,
+      query: ask.query,
+      roomId: ask.roomId,
+      senderId: ask.senderId,
+      before: ask.cursor === undefined ? undefined : readCursor(ask.cursor, 1)[0] as MessageId,
+      limit: ask.limit + 1,
+    });
+    const shown = rows.slice(0, ask.limit);
+    const last = shown.at(-1);
+    return jsonObject({
+      messages: jsonArray(shown.map((row) => row.json)),
+      nextCursor: toJson(rows.length > ask.limit && last !== undefined ? writeCursor([last.id]) : null),
+    });
+  }
+
+  #checkContent(content: string): void {
+    if (content.trim() === "") throw invalidField("content", "Expected some text");
+    const length = codePoints(content);
+    if (length > this.#maxLength) {
+      throw invalidField("content", `Expected at most ${this.#maxLength} characters, not ${length}`);
+    }
+  }
+}
+
+export function toPageAsk(
+  ask: {
+    limit: number;
+    before?: number | undefined;
+    after?: number | undefined;
+    around?: number | undefined;
+  },
+): PageAsk {
+  const { limit } = ask;
+  if (ask.before !== undefined) return { is: "before", seq: ask.before, limit };
+  if (ask.after !== undefined) return { is: "after", seq: ask.after, limit };
+  if (ask.around !== undefined) return { is: "around", seq: ask.around, limit };
+  return { is: "newest", limit };
+}
+
+export function pageFields(page: Page): Record<string, JsonText> {
+  return {
+    messages: jsonArray(page.messages),
+    position: toJson({ epoch: page.epoch, seq: page.lastSeq }),
+    oldestSeq: toJson(page.oldestSeq),
+    hasMoreBefore: toJson(page.hasMoreBefore),
+    hasMoreAfter: toJson(page.hasMoreAfter),
+  };
+}

@@ -1,0 +1,58 @@
+/**
+ * What all rules on rooms share: one call of a write function, its refusal told in the client's words, its changes
+ * published after the commit.
+ */
+import type { Hub } from "../delivery/hub.ts";
+import { ChatError } from "../protocol/errors.ts";
+import type { RoomId } from "../protocol/ids.ts";
+import { type Change, changesOf, type WriteAnswer } from "../store/changes.ts";
+import type { Database } from "../store/database.ts";
+import { callWrite, findRoom, type RoomView, type WriteFunction } from "../store/rooms.ts";
+import type { Actor } from "./actor.ts";
+import { mayKnow } from "./permissions.ts";
+import { refusal } from "./refusals.ts";
+
+export class RoomRules {
+  readonly db: Database;
+  readonly #hub: Hub;
+
+  constructor(uses: { db: Database; hub: Hub }) {
+    this.db = uses.db;
+    this.#hub = uses.hub;
+  }
+
+  /** Writes, publishes, and answers what the function said. Throws a ChatError for what it refused. */
+  async write<T extends WriteAnswer>(
+    actor: Actor,
+    name: WriteFunction,
+    params: { roomId?: RoomId } & Record<string, unknown>,
+  ): Promise<{ answer: T; changes: Change[] }> {
+    const answer = await callWrite<T>(this.db, name, params);
+    if (answer.code !== null) throw await this.refuse(actor, answer.code, params.roomId);
+    const changes = changesOf(answer);
+    this.#hub.publish(changes);
+    return { answer, changes };
+  }
+
+  /** A non-member is told 403 of a room they may know of, 404 of any other. */
+  async refuse(actor: Actor, code: string, roomId: RoomId | undefined): Promise<ChatError> {
+    if (code !== "not_member") return refusal(code);
+    const room = roomId === undefined ? undefined : await findRoom(this.db, roomId, actor.userId);
+    if (room === undefined || !mayKnow(actor, room)) return refusal("not_found");
+    return new ChatError("forbidden", "You are not a member of this room");
+  }
+
+  /** The room, if the actor may know of it. */
+  async known(actor: Actor, roomId: RoomId): Promise<RoomView> {
+    const room = await findRoom(this.db, roomId, actor.userId);
+    if (room === undefined || !mayKnow(actor, room)) throw refusal("not_found");
+    return room;
+  }
+
+  /** The room, if the actor is a member of it. */
+  async joined(actor: Actor, roomId: RoomId): Promise<RoomView> {
+    const room = await this.known(actor, roomId);
+    if (!room.isMember) throw await this.refuse(actor, "not_member", roomId);
+    return room;
+  }
+}

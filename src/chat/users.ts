@@ -1,0 +1,50 @@
+/**
+ * Users: what the newest token says of its bearer is projected into Postgres, once per change and not once per
+ * request. A lost course ends what its bearer heard of its rooms; a regained one gives the memberships back.
+ */
+import type { Hub } from "../delivery/hub.ts";
+import type { Database } from "../store/database.ts";
+import { syncUser } from "../store/users.ts";
+import type { Actor } from "./actor.ts";
+
+const REMEMBERED_MAX = 20_000;
+
+export class Users {
+  readonly #db: Database;
+  readonly #hub: Hub;
+  readonly #seen = new Map<string, string>();
+
+  constructor(uses: { db: Database; hub: Hub }) {
+    this.#db = uses.db;
+    this.#hub = uses.hub;
+  }
+
+  /** Asks Postgres in any case: a socket needs to know where its inbox stands. */
+  async project(actor: Actor): Promise<{ inboxSeq: number; epoch: string }> {
+    const { changes, inboxSeq, epoch } = await syncUser(this.#db, {
+      userId: actor.userId,
+      name: actor.name,
+      avatarUrl: actor.avatarUrl,
+      role: actor.role,
+      courses: actor.courses,
+      issuedAt: actor.issuedAt.toISOString(),
+    });
+    this.#hub.publish(changes);
+    this.#seen.delete(actor.userId);
+    this.#seen.set(actor.userId, fingerprint(actor));
+    if (this.#seen.size > REMEMBERED_MAX) {
+      for (const oldest of this.#seen.keys()) {
+        this.#seen.delete(oldest);
+        break;
+      }
+    }
+    return { inboxSeq, epoch };
+  }
+
+  async seen(actor: Actor): Promise<void> {
+    if (this.#seen.get(actor.userId) !== fingerprint(actor)) await this.project(actor);
+  }
+}
+
+const fingerprint = (actor: Actor): string =>
+  JSON.stringify([actor.name, actor.avatarUrl, actor.role, actor.courses]);
