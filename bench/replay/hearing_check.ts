@@ -28,7 +28,9 @@ export class HearingCheck {
 
   check(log: HearingLog): Fault[] {
     if (log.from === undefined) {
-      return log.heard.length === 0 ? [] : [{ kind: "foreign", text: `${log.nick}: heard without having joined` }];
+      return log.heard.length === 0
+        ? []
+        : [{ kind: "foreign", text: `${log.nick}: heard without having joined` }];
     }
     return [...this.#checkPage(log, log.from), ...this.#checkPushes(log, log.from)];
   }
@@ -64,7 +66,8 @@ export class HearingCheck {
 
   #checkPushes(log: HearingLog, from: number): Fault[] {
     const faults: Fault[] = [];
-    const say = (kind: FaultKind, text: string): unknown => faults.push({ kind, text: `${log.nick}: ${text}` });
+    const say = (kind: FaultKind, text: string): unknown =>
+      faults.push({ kind, text: `${log.nick}: ${text}` });
     const until = log.until ?? Infinity;
     const places = new Set<number>();
     const heard = new Set<number>();

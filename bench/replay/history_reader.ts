@@ -50,7 +50,8 @@ async function readPages(
     const seqs = page.messages.map((message) => message.seq);
     const fits = seqs.every((seq, i) => {
       const earlier = seqs[i - 1];
-      return (direction === "after" ? seq > anchor : seq < anchor) && (earlier === undefined || seq > earlier);
+      return (direction === "after" ? seq > anchor : seq < anchor) &&
+        (earlier === undefined || seq > earlier);
     });
     const more = direction === "after" ? page.hasMoreAfter : page.hasMoreBefore;
     const next = direction === "after" ? seqs.at(-1) : seqs[0];

@@ -76,7 +76,7 @@ export class Player {
 
   /** In an object, or `then` would wait for the end as well. */
   async #begin(task: Task): Promise<{ over: Promise<void> | undefined }> {
-    if (task.is === "say") return { over: await this.#say(task.sending) };
+    if (task.is === "say") return await this.#say(task.sending);
     await Promise.all(this.#inFlight);
     if (this.#closed) return { over: undefined };
     try {
@@ -111,19 +111,23 @@ export class Player {
   async #leave(): Promise<void> {
     const { roomId, faults, onRetry } = this.#uses;
     const link = this.#linked();
-    await retrying(() => link.call("leave_room", { roomId, membership: true }), onRetry);
     const { promise: late, resolve } = Promise.withResolvers<"late">();
-    const timer = setTimeout(() => resolve("late"), LEFT_WITHIN_MS);
-    if (await Promise.race([this.hearings.at(-1)?.left, late]) === "late") {
-      faults.add("missed", `${this.#nick}: user_left of its own leave`);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    try {
+      await retrying(() => link.call("leave_room", { roomId, membership: true }), onRetry);
+      timer = setTimeout(() => resolve("late"), LEFT_WITHIN_MS);
+      if (await Promise.race([this.hearings.at(-1)?.left, late]) === "late") {
+        faults.add("missed", `${this.#nick}: user_left of its own leave`);
+      }
+    } finally {
+      clearTimeout(timer);
+      this.#link = undefined;
+      await link.close();
     }
-    clearTimeout(timer);
-    this.#link = undefined;
-    await link.close();
   }
 
-  /** Resolves when the message is on its way; gives the promise of its end. */
-  async #say(sending: Sending): Promise<Promise<void>[]> {
+  /** Resolves when the message is on its way. */
+  async #say(sending: Sending): Promise<{ over: Promise<void> }> {
     await sending.parent?.settled.promise;
     sending.replyToId = sending.parent?.acked?.id;
     const exit = await this.#window.enter();
@@ -133,7 +137,7 @@ export class Player {
       this.#inFlight.delete(sent);
     });
     this.#inFlight.add(sent);
-    return [sent];
+    return { over: sent };
   }
 
   async #send(sending: Sending): Promise<void> {

@@ -27,7 +27,7 @@ export interface EmbeddedPostgres extends AsyncDisposable {
 export interface EmbeddedPostgresOptions {
   /** Folder that holds the cluster, made if missing. */
   dataDir: string;
-  /** Made if missing. */
+  /** Made if missing. Letters, digits, _ and -. */
   database: string;
   /** More settings of postgresql.conf, e.g. {fsync: "off"} for tests. */
   settings?: Record<string, string>;
@@ -35,9 +35,15 @@ export interface EmbeddedPostgresOptions {
   onProgress?: (line: string) => void;
 }
 
+/** Clients do not agree on escapes in the path of a URL, so no name may need one; Postgres cuts off at 63. */
+const DATABASE_NAME = /^[\w-]{1,63}$/;
+
 const DEFAULT_SETTINGS = { max_connections: "200", timezone: "UTC", log_timezone: "UTC" };
 
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedPostgres> {
+  if (!DATABASE_NAME.test(options.database)) {
+    throw new TypeError(`"${options.database}" is no name for a database: 1 to 63 letters, digits, _ or -`);
+  }
   const progress = options.onProgress ?? (() => {});
   const settings: Record<string, string> = { ...DEFAULT_SETTINGS, ...options.settings };
   await makeFolder(options.dataDir);
@@ -51,9 +57,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   started.defer(() => postmaster.stop());
 
   const urlOf = (database: string): string =>
-    `postgres://${SUPERUSER}:${cluster.password}@127.0.0.1:${postmaster.port}/${
-      encodeURIComponent(database)
-    }`;
+    `postgres://${SUPERUSER}:${cluster.password}@127.0.0.1:${postmaster.port}/${database}`;
   await makeDatabase(urlOf("postgres"), options.database);
   const url = urlOf(options.database);
   started.defer(() => removeState(dataDir));

@@ -90,13 +90,13 @@ export function asyncApiDocument(options: { serverUrl?: string; version: string 
   }
   for (const [name, event] of Object.entries<EventSpec>(events)) {
     const frame = frameOf({ event: { const: name }, data: components.refer(event.data, "output") });
-    messages[`${name}.push`] = message(event.summary, frame);
-    operations[`${name}.push`] = {
+    messages[name] = message(event.summary, frame);
+    operations[name] = {
       action: "send",
       summary: event.summary,
       tags: [{ name: "events" }],
       channel: CHANNEL,
-      messages: [inChannel(`${name}.push`)],
+      messages: [inChannel(name)],
     };
   }
   return {

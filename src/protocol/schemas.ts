@@ -26,8 +26,7 @@ import {
 /** C0 except tab and newline, DEL, C1. */
 const CONTROL = /(?![\t\n])\p{Cc}/gu;
 
-export const cleanText = (text: string): string =>
-  text.replace(CONTROL, "").toWellFormed();
+export const cleanText = (text: string): string => text.replace(CONTROL, "").toWellFormed();
 
 export function codePoints(text: string): number {
   let count = 0;

@@ -102,7 +102,9 @@ export function discoverRooms(db: Database, ask: Discovery): Promise<RoomView[]>
       left join memberships m on m.room_id = r.id and m.user_id = ${ask.userId}
       left join users u on u.id = m.user_id
       where r.deleted_at is null and not r.is_private and r.type in ('PUBLIC', 'STUDY_GROUP', 'COURSE')
-        and (r.course_id is null or ${ask.isAdmin} or r.course_id = any (${ask.courses as string[]}::text[]))
+        and (r.course_id is null or ${ask.isAdmin} or r.course_id in (select jsonb_array_elements_text(${
+      JSON.stringify(ask.courses)
+    }::text::jsonb)))
         and not coalesce(m.is_blocked, false)
         and ${ask.type === undefined ? sql`true` : sql`r.type = ${ask.type}`}
         and ${ask.courseId === undefined ? sql`true` : sql`r.course_id = ${ask.courseId}`}
@@ -116,16 +118,17 @@ export function discoverRooms(db: Database, ask: Discovery): Promise<RoomView[]>
   );
 }
 
+/** A map as a jsonb parameter: arrays would need the types of the catalogue. */
+const toJson = (seen: ReadonlyMap<string, number>): string => JSON.stringify(Object.fromEntries(seen));
+
 /** Of the rooms given with the seq that the asker has seen, those that are further. */
 export async function roomsAhead(
   db: Database,
   seen: ReadonlyMap<RoomId, number>,
 ): Promise<Map<RoomId, number>> {
   const rows = await db.read<{ id: RoomId; lastSeq: number }>((sql) =>
-    sql`select r.id, r.last_seq as "lastSeq" from unnest(${[...seen.keys()]}::uuid[], ${[
-      ...seen.values(),
-    ]}::bigint[]) s(id, seq)
-      join rooms r on r.id = s.id where r.last_seq > s.seq`
+    sql`select r.id, r.last_seq as "lastSeq" from jsonb_each_text(${toJson(seen)}::text::jsonb) s(id, seq)
+      join rooms r on r.id = s.id::uuid where r.last_seq > s.seq::bigint`
   );
   return new Map(rows.map((row) => [row.id, row.lastSeq]));
 }
@@ -136,10 +139,8 @@ export async function inboxesAhead(
   seen: ReadonlyMap<UserId, number>,
 ): Promise<Map<UserId, number>> {
   const rows = await db.read<{ id: UserId; seq: number }>((sql) =>
-    sql`select u.id, u.inbox_seq as seq from unnest(${[...seen.keys()]}::text[], ${[
-      ...seen.values(),
-    ]}::bigint[]) s(id, seq)
-      join users u on u.id = s.id where u.inbox_seq > s.seq`
+    sql`select u.id, u.inbox_seq as seq from jsonb_each_text(${toJson(seen)}::text::jsonb) s(id, seq)
+      join users u on u.id = s.id where u.inbox_seq > s.seq::bigint`
   );
   return new Map(rows.map((row) => [row.id, row.seq]));
 }

@@ -10,6 +10,7 @@ import { fileURLToPath } from "node:url";
 import { stopLeftoverPostgres } from "../../src/embedded/postgres.ts";
 import type { OwnerLine } from "./owner_process.ts";
 
+const PATIENCE_MS = 30_000;
 const ROOT = join(import.meta.dirname ?? ".", "../..");
 
 /** A folder that everybody may enter, unlike the system's temporary folders. */
@@ -70,7 +71,7 @@ export class OwnerProcess implements AsyncDisposable {
       cwd: clone ?? ROOT,
       ...(uid === undefined ? {} : { uid, gid: uid }),
       env: home === undefined ? {} : { HOME: home, DENO_DIR: join(home, "deno") },
-      stdin: "null",
+      stdin: "piped",
       stdout: "piped",
       stderr: "inherit",
       detached: true,
@@ -78,10 +79,11 @@ export class OwnerProcess implements AsyncDisposable {
     return new OwnerProcess(child);
   }
 
-  /** The next line of this kind. */
+  /** The next line of this kind; an owner that says nothing for long is taken to hang. */
   async next<Kind extends OwnerLine["is"]>(kind: Kind): Promise<OwnerLine & { is: Kind }> {
     for (;;) {
-      const { value, done } = await this.#lines.next();
+      using patience = timeLimit(PATIENCE_MS, `the owner hangs after ${JSON.stringify(this.heard)}`);
+      const { value, done } = await Promise.race([this.#lines.next(), patience.passed]);
       ok(!done, `the owner said ${JSON.stringify(this.heard)} and nothing of "${kind}"`);
       this.heard.push(value);
       if (value.is === kind) return value as OwnerLine & { is: Kind };
@@ -89,8 +91,8 @@ export class OwnerProcess implements AsyncDisposable {
   }
 
   /** What Ctrl-C in a terminal does: the signal goes to the whole process group. */
-  async signalGroup(name: string): Promise<void> {
-    await new Deno.Command("sh", { args: ["-c", `kill -s ${name} -${this.pid}`] }).output();
+  signalGroup(name: Deno.Signal): void {
+    Deno.kill(-this.pid, name);
   }
 
   async kill(): Promise<void> {
@@ -104,9 +106,16 @@ export class OwnerProcess implements AsyncDisposable {
     } catch {
       // It has ended.
     }
+    await this.#child.stdin.close().catch(() => {});
     await this.#child.status;
     await this.#lines.return?.();
   }
+}
+
+function timeLimit(ms: number, reason: string): Disposable & { passed: Promise<never> } {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(reason)), ms);
+  return { passed: promise, [Symbol.dispose]: () => clearTimeout(timer) };
 }
 
 async function* readLines(from: ReadableStream<Uint8Array>): AsyncGenerator<OwnerLine> {

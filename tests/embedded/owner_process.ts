@@ -1,7 +1,7 @@
 /**
  * A process that owns an embedded Postgres, for tests that need one to kill. Argument: the data folder.
- * It prints one line of JSON for each thing that happens; SIGINT and SIGTERM make it stop its server, but not
- * before it has asked the server something, so that a server that died of the same signal is noticed.
+ * It prints one line of JSON for each thing that happens. SIGINT and SIGTERM make it stop its server, but not
+ * before it has asked the server something, so that a server that died of the same signal is noticed. So does the end of its stdin: the test has died.
  */
 import postgres from "postgres";
 import { EmbeddedPostgresInUse, startEmbeddedPostgres } from "../../src/embedded/postgres.ts";
@@ -21,8 +21,9 @@ function tell(line: OwnerLine): void {
 async function main(dataDir: string): Promise<void> {
   const stop = Promise.withResolvers<void>();
   for (const name of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(name, stop.resolve);
+  new Response(Deno.stdin.readable).text().then(() => stop.resolve());
   const began = performance.now();
-  const server = await startEmbeddedPostgres({
+  await using server = await startEmbeddedPostgres({
     dataDir,
     database: "scroll_chat",
     settings: { fsync: "off" },

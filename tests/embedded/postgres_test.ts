@@ -78,11 +78,14 @@ Deno.test("startEmbeddedPostgres() listens on this machine alone and wants the p
   await rejects(ask(wrong.href, "select 1"), { code: "28P01" });
 });
 
-Deno.test("startEmbeddedPostgres() makes a database of any name", async () => {
+Deno.test("startEmbeddedPostgres() makes a database of any plain name, and refuses others", async () => {
   await using folder = await TestFolder.make();
-  const database = `Schüler & "Lehrer" 50%`;
+  const database = "Select-2_x";
   await using server = await start(folder.dataDir(), { database });
   deepStrictEqual(await ask(server.url, "select current_database() as name"), { name: database });
+  for (const name of ["", "a/b", "a b", "ü", "x".repeat(64)]) {
+    await rejects(start(folder.dataDir("never"), { database: name }), TypeError);
+  }
 });
 
 Deno.test("findEmbeddedPostgres() knows the server while it runs, and only then", async () => {
@@ -196,7 +199,7 @@ Deno.test("stop() comes before Ctrl-C, which a terminal sends to the whole proce
   await using folder = await TestFolder.make();
   await using owner = OwnerProcess.start(folder.dataDir());
   await owner.next("up");
-  await owner.signalGroup("INT");
+  owner.signalGroup("SIGINT");
   strictEqual((await owner.next("answered")).rows, 1);
   await owner.next("stopped");
   deepStrictEqual(await serversIn(folder.path), []);
