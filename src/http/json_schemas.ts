@@ -83,7 +83,10 @@ function toJsonSchema(schema: z.ZodType, io: Direction): JsonSchema {
 /** zod repeats formats as long patterns and writes the bounds of every JavaScript integer: noise to a reader. */
 function tidy({ jsonSchema: schema }: { jsonSchema: z.core.JSONSchema.BaseSchema }): void {
   if (schema.format === "uuid") delete schema.pattern;
-  if (schema.format === "date-time") schema.pattern = "Z$"; // UTC: the format alone allows offsets
+  if (schema.format === "date-time") {
+    schema.pattern = "Z$"; // UTC: the format alone allows offsets
+    schema.examples = ["2026-01-31T12:00:00.000Z"]; // else viewers make one up from the pattern
+  }
   if (schema.minimum === Number.MIN_SAFE_INTEGER) delete schema.minimum;
   if (schema.maximum === Number.MAX_SAFE_INTEGER) delete schema.maximum;
   if (JSON.stringify(schema.propertyNames) === '{"type":"string"}') delete schema.propertyNames;

@@ -16,9 +16,9 @@ Rooms, messages, direct messages and read markers for ScrollUniversity. Every op
 WebSocket, where events arrive; that side is described by the AsyncAPI document beside this one.
 
 - **Times** are ISO 8601 in UTC. **Pages** go on with \`nextCursor\`; a room's history goes by \`seq\`.
-- **Errors** are \`{"error": {"code", "message", "retryable", "details", "requestId"}}\`: decide by \`code\`.
+- **Errors** are \`{"error": {…}}\`: decide by its \`code\`; \`retryable\` says whether the same request can succeed.
 - **Sending twice** is safe with a \`clientMessageId\`: the second answer is the first message, as it is now.
-- Unknown fields are refused; lengths are counted in Unicode characters after trimming.
+- **Input** with unknown fields is refused. Lengths count Unicode characters; one-line texts are trimmed first.
 `.trim();
 
 const TAGS: Record<CommandSpec["tag"] | "health", string> = {

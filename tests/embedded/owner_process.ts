@@ -1,7 +1,8 @@
 /**
  * A process that owns an embedded Postgres, for tests that need one to kill. Argument: the data folder.
  * It prints one line of JSON for each thing that happens. SIGINT and SIGTERM make it stop its server, but not
- * before it has asked the server something, so that a server that died of the same signal is noticed. So does the end of its stdin: the test has died.
+ * before it has asked the server something, so that a server that died of the same signal is noticed. The end
+ * of its stdin does the same: whoever started it has died.
  */
 import postgres from "postgres";
 import { EmbeddedPostgresInUse, startEmbeddedPostgres } from "../../src/embedded/postgres.ts";

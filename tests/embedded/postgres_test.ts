@@ -23,6 +23,26 @@ async function start(
   });
 }
 
+let templateFolder: TestFolder | undefined;
+let template: Promise<string> | undefined;
+Deno.test.afterAll(async () => await templateFolder?.[Symbol.asyncDispose]());
+
+/** A data folder whose cluster was made once for all, for tests of what comes after the first start. */
+async function usedDataDir(folder: TestFolder): Promise<string> {
+  const dataDir = folder.dataDir();
+  const path = await (template ??= makeTemplate());
+  const { success } = await new Deno.Command("cp", { args: ["-a", path, dataDir] }).output();
+  ok(success);
+  return dataDir;
+}
+
+async function makeTemplate(): Promise<string> {
+  templateFolder = await TestFolder.make();
+  const dataDir = templateFolder.dataDir();
+  await (await start(dataDir)).stop();
+  return dataDir;
+}
+
 async function ask<Row extends Record<string, unknown>>(
   url: string,
   query: string,
@@ -67,7 +87,7 @@ Deno.test("startEmbeddedPostgres() makes a durable UTF-8 database that a second 
 
 Deno.test("startEmbeddedPostgres() listens on this machine alone and wants the password", async () => {
   await using folder = await TestFolder.make();
-  await using server = await start(folder.dataDir(), {
+  await using server = await start(await usedDataDir(folder), {
     settings: { fsync: "off", port: "1", max_connections: "20" },
   });
   const addresses =
@@ -90,7 +110,7 @@ Deno.test("startEmbeddedPostgres() makes a database of any plain name, and refus
 
 Deno.test("findEmbeddedPostgres() knows the server while it runs, and only then", async () => {
   await using folder = await TestFolder.make();
-  const dataDir = folder.dataDir();
+  const dataDir = await usedDataDir(folder);
   strictEqual(await findEmbeddedPostgres(dataDir), undefined);
   const server = await start(dataDir);
   const found = await findEmbeddedPostgres(dataDir);
@@ -108,7 +128,7 @@ Deno.test("findEmbeddedPostgres() knows the server while it runs, and only then"
 
 Deno.test("startEmbeddedPostgres() refuses a second owner at once and names the first", async () => {
   await using folder = await TestFolder.make();
-  const dataDir = folder.dataDir();
+  const dataDir = await usedDataDir(folder);
   await using owner = OwnerProcess.start(dataDir);
   await owner.next("up");
   await rejects(start(dataDir), (error) => {
@@ -142,7 +162,7 @@ Deno.test("startEmbeddedPostgres() has one winner when several start at once", a
 
 Deno.test("startEmbeddedPostgres() stops the server of an owner that was killed", async () => {
   await using folder = await TestFolder.make();
-  const dataDir = folder.dataDir();
+  const dataDir = await usedDataDir(folder);
   await using owner = OwnerProcess.start(dataDir);
   const { url } = await owner.next("up");
   await owner.kill();
@@ -158,8 +178,7 @@ Deno.test("startEmbeddedPostgres() stops the server of an owner that was killed"
 
 Deno.test("startEmbeddedPostgres() is not hindered by stale files, whoever has their pid now", async () => {
   await using folder = await TestFolder.make();
-  const dataDir = folder.dataDir();
-  await (await start(dataDir)).stop();
+  const dataDir = await usedDataDir(folder);
   const cluster = join(dataDir, "cluster");
   const stranger = new Deno.Command("sleep", { args: ["600"] }).spawn();
   const ended = new Deno.Command("true").spawn();
@@ -179,7 +198,7 @@ Deno.test("startEmbeddedPostgres() is not hindered by stale files, whoever has t
 
 Deno.test("startEmbeddedPostgres() survives a server that was killed under load", async () => {
   await using folder = await TestFolder.make();
-  const dataDir = folder.dataDir();
+  const dataDir = await usedDataDir(folder);
   const ended = Promise.withResolvers<string>();
   const server = await start(dataDir, {
     onProgress: (line) => line.includes("by itself") && ended.resolve(line),
@@ -197,7 +216,7 @@ Deno.test("startEmbeddedPostgres() survives a server that was killed under load"
 
 Deno.test("stop() comes before Ctrl-C, which a terminal sends to the whole process group", async () => {
   await using folder = await TestFolder.make();
-  await using owner = OwnerProcess.start(folder.dataDir());
+  await using owner = OwnerProcess.start(await usedDataDir(folder));
   await owner.next("up");
   owner.signalGroup("SIGINT");
   strictEqual((await owner.next("answered")).rows, 1);
@@ -207,7 +226,7 @@ Deno.test("stop() comes before Ctrl-C, which a terminal sends to the whole proce
 
 Deno.test("startEmbeddedPostgres() says what the log says when the server cannot start", async () => {
   await using folder = await TestFolder.make();
-  const dataDir = folder.dataDir();
+  const dataDir = await usedDataDir(folder);
   await rejects(
     start(dataDir, { settings: { shared_buffers: "plenty" } }),
     /could not start[^]*shared_buffers/,
@@ -219,8 +238,7 @@ Deno.test("startEmbeddedPostgres() says what the log says when the server cannot
 
 Deno.test("startEmbeddedPostgres() refuses a cluster of another version and a folder that is none", async () => {
   await using folder = await TestFolder.make();
-  const dataDir = folder.dataDir();
-  await (await start(dataDir)).stop();
+  const dataDir = await usedDataDir(folder);
   await Deno.writeTextFile(join(dataDir, "cluster/PG_VERSION"), "17\n");
   await rejects(start(dataDir), /made by PostgreSQL 17, and this is PostgreSQL 18/);
   await Deno.remove(join(dataDir, "cluster/PG_VERSION"));

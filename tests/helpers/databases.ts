@@ -32,7 +32,8 @@ export async function createTestDatabase(server: string = serverUrl()): Promise<
   await onServer(server, (sql) => sql.unsafe(`create database ${name} template ${template}`));
   return {
     url: withDatabase(server, name),
-    [Symbol.asyncDispose]: () => onServer(server, (sql) => sql.unsafe(`drop database if exists ${name} with (force)`)),
+    [Symbol.asyncDispose]: () =>
+      onServer(server, (sql) => sql.unsafe(`drop database if exists ${name} with (force)`)),
   };
 }
 

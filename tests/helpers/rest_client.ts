@@ -33,15 +33,22 @@ export class RestClient {
 
   /** `path` under /api/chat, unless it starts with two slashes. */
   async request(method: string, path: string, body?: unknown): Promise<RestAnswer> {
-    const response = await fetch(path.startsWith("//") ? this.#url + path.slice(1) : `${this.#url}/api/chat${path}`, {
-      method,
-      headers: {
-        ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
-        ...(body === undefined ? {} : { "content-type": "application/json" }),
+    const response = await fetch(
+      path.startsWith("//") ? this.#url + path.slice(1) : `${this.#url}/api/chat${path}`,
+      {
+        method,
+        headers: {
+          ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-    });
+    );
     const text = await response.text();
-    return { status: response.status, headers: response.headers, body: text === "" ? undefined : JSON.parse(text) };
+    return {
+      status: response.status,
+      headers: response.headers,
+      body: text === "" ? undefined : JSON.parse(text),
+    };
   }
 }

@@ -84,9 +84,15 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
   return new TestApp(app, config, database, options.database === undefined);
 }
 
-export async function signToken(sub: string, claims: TestClaims = {}, secret: string = JWT_SECRET): Promise<string> {
+export async function signToken(
+  sub: string,
+  claims: TestClaims = {},
+  secret: string = JWT_SECRET,
+): Promise<string> {
   const { expiresInSeconds = 3_600, issuedAt, ...rest } = claims;
   const now = Math.floor(Date.now() / 1000);
   return await new SignJWT({ name: sub, ...rest }).setProtectedHeader({ alg: "HS256" }).setSubject(sub)
-    .setIssuedAt(issuedAt ?? now).setExpirationTime(now + expiresInSeconds).sign(new TextEncoder().encode(secret));
+    .setIssuedAt(issuedAt ?? now).setExpirationTime(now + expiresInSeconds).sign(
+      new TextEncoder().encode(secret),
+    );
 }

@@ -93,7 +93,9 @@ export class TestSocket {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const timer = setTimeout(() => {
       const seen = this.pushes.map((push) => push.event).join(", ");
-      reject(new Error(`Waited ${waitMs} ms for ${what}; closed: ${JSON.stringify(this.closed)}; pushes: ${seen}`));
+      reject(
+        new Error(`Waited ${waitMs} ms for ${what}; closed: ${JSON.stringify(this.closed)}; pushes: ${seen}`),
+      );
     }, waitMs);
     const check = () => holds() && resolve();
     this.#waiting.add(check);
@@ -114,7 +116,11 @@ export class TestSocket {
 }
 
 /** Settles once the socket is open and has its `hello`; without a token once it is open. */
-export async function connectSocket(url: string, token: string | undefined, protocol = SUBPROTOCOL): Promise<TestSocket> {
+export async function connectSocket(
+  url: string,
+  token: string | undefined,
+  protocol = SUBPROTOCOL,
+): Promise<TestSocket> {
   const protocols = [protocol, ...(token === undefined ? [] : [SUBPROTOCOL_BEARER + token])];
   const socket = new TestSocket(new WebSocket(`${url.replace("http", "ws")}/ws`, protocols));
   await waitOpen(socket);

@@ -1,0 +1,39 @@
+/** What a command is in the tables: its input, its output, and where REST has it. */
+import { z } from "zod";
+import * as s from "./schemas.ts";
+
+export interface RestBinding {
+  method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
+  path: string;
+  /** Of success. */
+  status: 200 | 201;
+}
+
+export interface CommandSpec<I extends z.ZodType = z.ZodType, O extends z.ZodType = z.ZodType> {
+  summary: string;
+  tag: "rooms" | "members" | "messages" | "direct messages" | "sync" | "blocks" | "session";
+  input: I;
+  output: O;
+  rest: RestBinding | undefined;
+  /** May run beside others of its connection; all the rest wait for what that connection asked before. */
+  concurrent: boolean;
+}
+
+export function define<I extends z.ZodType, O extends z.ZodType>(
+  spec: Omit<CommandSpec<I, O>, "rest" | "concurrent"> & {
+    rest?: [RestBinding["method"], string, 201?];
+    concurrent?: boolean;
+  },
+): CommandSpec<I, O> {
+  const [method, path, status] = spec.rest ?? [];
+  const rest: RestBinding | undefined = method === undefined || path === undefined
+    ? undefined
+    : { method, path: `/api/chat${path}`, status: status ?? 200 };
+  return { ...spec, rest, concurrent: spec.concurrent ?? false };
+}
+
+/** Of every list that goes on with a cursor. */
+export const page = { limit: s.pageLimit, cursor: s.cursor.optional() };
+export const nextCursor = z.string().nullable();
+/** The answer of a command that has nothing to tell. */
+export const done = z.strictObject({});

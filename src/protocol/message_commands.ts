@@ -1,0 +1,110 @@
+/** The commands on messages, of rooms and direct. */
+import { z } from "zod";
+import { define, nextCursor, page } from "./command_spec.ts";
+import * as limits from "./limits.ts";
+import { MESSAGE_TYPES } from "./models.ts";
+import * as s from "./schemas.ts";
+
+const messageAnswer = z.strictObject({ message: s.message });
+const history = {
+  limit: s.pageLimit,
+  before: s.seq.optional(),
+  after: s.seq.optional(),
+  around: s.seq.optional(),
+};
+const oneAnchor = (ask: { before?: unknown; after?: unknown; around?: unknown }) =>
+  [ask.before, ask.after, ask.around].filter((anchor) => anchor !== undefined).length <= 1;
+const ONE_ANCHOR = { error: "Expected at most one of before, after and around", path: ["before"] };
+const historyAnswer = {
+  position: s.position,
+  oldestSeq: s.seq,
+  hasMoreBefore: z.boolean(),
+  hasMoreAfter: z.boolean(),
+};
+const outgoing = {
+  content: s.prose(100_000),
+  type: z.enum(MESSAGE_TYPES).default("TEXT"),
+  clientMessageId: s.clientMessageId.optional(),
+  replyToId: s.messageId.optional(),
+};
+
+export const messageCommands = {
+  send_message: define({
+    tag: "messages",
+    summary: "Send a message. The same clientMessageId again is answered with the message as it is now",
+    rest: ["POST", "/messages", 201],
+    input: z.strictObject({ roomId: s.roomId, ...outgoing }),
+    output: messageAnswer,
+    concurrent: true,
+  }),
+  list_messages: define({
+    tag: "messages",
+    summary: "A page of a room's history in the order of seq: the newest, or before, after or around a seq",
+    rest: ["GET", "/rooms/:roomId/messages"],
+    input: z.strictObject({ roomId: s.roomId, ...history }).refine(oneAnchor, ONE_ANCHOR),
+    output: z.strictObject({ messages: z.array(s.message), ...historyAnswer }),
+    concurrent: true,
+  }),
+  search_messages: define({
+    tag: "messages",
+    summary: 'Search by words ("a phrase", or, -not) in the rooms you are a member of, newest first',
+    rest: ["GET", "/messages/search"],
+    input: z.strictObject({
+      query: s.line(1, limits.SEARCH_QUERY_MAX),
+      roomId: s.roomId.optional(),
+      senderId: s.userId.optional(),
+      ...page,
+    }),
+    output: z.strictObject({ messages: z.array(s.roomMessage), nextCursor }),
+    concurrent: true,
+  }),
+  update_message: define({
+    tag: "messages",
+    summary: "Edit your own message",
+    rest: ["PUT", "/messages/:messageId"],
+    input: z.strictObject({ messageId: s.messageId, content: s.prose(100_000) }),
+    output: messageAnswer,
+  }),
+  delete_message: define({
+    tag: "messages",
+    summary: "Delete your own message, or as a moderator another's; a tombstone stays",
+    rest: ["DELETE", "/messages/:messageId"],
+    input: z.strictObject({ messageId: s.messageId }),
+    output: messageAnswer,
+  }),
+  mark_as_read: define({
+    tag: "messages",
+    summary: "Move your read marker to this message; never backwards",
+    rest: ["POST", "/messages/:messageId/read"],
+    input: z.strictObject({ messageId: s.messageId }),
+    output: z.strictObject({ roomId: z.uuid(), readMarker: s.readMarker, unread: s.unread }),
+  }),
+  send_direct_message: define({
+    tag: "direct messages",
+    summary: "Send a direct message",
+    rest: ["POST", "/direct-messages", 201],
+    input: z.strictObject({ recipientId: s.userId, ...outgoing }),
+    output: z.strictObject({ message: s.directMessage }),
+    concurrent: true,
+  }),
+  list_conversations: define({
+    tag: "direct messages",
+    summary: "Your conversations, newest first, with last message and unread count",
+    rest: ["GET", "/direct-messages"],
+    input: z.strictObject(page),
+    output: z.strictObject({ conversations: z.array(s.conversation), nextCursor }),
+    concurrent: true,
+  }),
+  list_direct_messages: define({
+    tag: "direct messages",
+    summary: "A page of the conversation with a user",
+    rest: ["GET", "/direct-messages/:userId"],
+    input: z.strictObject({ userId: s.userId, ...history }).refine(oneAnchor, ONE_ANCHOR),
+    output: z.strictObject({
+      roomId: z.uuid().nullable(),
+      messages: z.array(s.directMessage),
+      ...historyAnswer,
+    }),
+    concurrent: true,
+  }),
+};
