@@ -11,6 +11,8 @@ import { migrate } from "./src/store/migrate.ts";
 import { Database } from "./src/store/database.ts";
 import { renewEpoch } from "./src/store/rooms.ts";
 
+/** After the drain, for closing; a peer that does not read would hold its socket for half a minute. */
+const LEAVE_MS = 1_500;
 const MIGRATIONS = new URL("./migrations/", import.meta.url);
 
 async function start(config: Config, log: Log): Promise<void> {
@@ -26,15 +28,16 @@ async function start(config: Config, log: Log): Promise<void> {
   });
   await using app = await startApp(config, { log });
   log.info("server.listening", { port: app.port, mode: config.mode, region: config.node.region });
-  await untilSignal(log);
+  await untilSignal(config, log);
 }
 
-async function untilSignal(log: Log): Promise<void> {
+async function untilSignal(config: Config, log: Log): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<string>();
   const signals = ["SIGTERM", "SIGINT"] as const;
   const handlers = signals.map((signal) => ({ signal, handle: () => resolve(signal) }));
   for (const { signal, handle } of handlers) Deno.addSignalListener(signal, handle);
   log.info("server.draining", { signal: await promise });
+  Deno.unrefTimer(setTimeout(() => Deno.exit(0), config.http.drainMs + LEAVE_MS));
   // a second signal ends the process as usual
   for (const { signal, handle } of handlers) Deno.removeSignalListener(signal, handle);
 }
@@ -77,7 +80,7 @@ async function develop(): Promise<void> {
     say(banner({ port: app.port, seconds: performance.now() / 1000, users }));
   }
   log.info("server.listening", { port: app.port, mode: config.mode, region: config.node.region });
-  await untilSignal(log);
+  await untilSignal(config, log);
 }
 
 async function main(verb: string): Promise<void> {

@@ -10,6 +10,7 @@ import { type ReplayReport, type RoomResult, totalOf } from "./report.ts";
 import { playRoom } from "./room_play.ts";
 import { type Script, toScript } from "./script.ts";
 import { developmentTokens, type TokenFor, Unplayable } from "./tokens.ts";
+import { Window } from "./window.ts";
 
 export interface ReplayOptions {
   /** Of the server, such as http://localhost:3001. */
@@ -37,6 +38,7 @@ export interface Progress {
 }
 
 const SEARCHES_DEFAULT = 50;
+const STEPS_AT_ONCE = 500;
 
 /** Throws Unplayable if it cannot even begin. */
 export async function replay(options: ReplayOptions): Promise<ReplayReport> {
@@ -48,6 +50,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayReport> {
   const door = options.door ?? nativeDoor(serverUrl);
   const steps = scripts.reduce((sum, script) => sum + script.steps.length, 0);
   let stepsDone = 0;
+  const window = new Window(STEPS_AT_ONCE);
   const stop = new AbortController();
   const play = (script: Script, index: number): Promise<RoomResult> =>
     playRoom(script, {
@@ -58,6 +61,7 @@ export async function replay(options: ReplayOptions): Promise<ReplayReport> {
       tokenFor: options.tokenFor ?? developmentTokens(serverUrl),
       speed,
       searches,
+      window,
       signal: options.signal === undefined ? stop.signal : AbortSignal.any([options.signal, stop.signal]),
       onStep: () => options.onProgress?.({ name: script.name, stepsDone: ++stepsDone, steps }),
     });

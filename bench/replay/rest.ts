@@ -1,14 +1,15 @@
 /** REST as one user: what a replay does beside the sockets. Passing refusals are tried again. */
-import { Refusal, retrying, toRefusal } from "./refusal.ts";
+import { describe, Refusal, retrying, toRefusal } from "./refusal.ts";
 
 const ANSWER_WITHIN_MS = 30_000;
 
 export class Rest {
   readonly #serverUrl: string;
-  readonly #token: string;
+  readonly #token: () => Promise<string>;
   readonly #onRetry: (code: string) => void;
+  #bearer: string | undefined;
 
-  constructor(serverUrl: string, token: string, onRetry: (code: string) => void) {
+  constructor(serverUrl: string, token: () => Promise<string>, onRetry: (code: string) => void) {
     this.#serverUrl = serverUrl;
     this.#token = token;
     this.#onRetry = onRetry;
@@ -31,12 +32,21 @@ export class Rest {
 
   #ask<T>(url: URL, init: RequestInit): Promise<T> {
     return retrying(async () => {
-      const headers = { ...init.headers, authorization: `Bearer ${this.#token}` };
-      const response = await fetch(url, { ...init, headers, signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
-      const text = await response.text();
-      if (response.ok) return JSON.parse(text) as T;
-      throw refusalOf(response.status, text);
+      const { status, text } = await this.#exchange(url, init);
+      if (status >= 200 && status < 300) return JSON.parse(text) as T;
+      throw refusalOf(status, text);
     }, this.#onRetry);
+  }
+
+  async #exchange(url: URL, init: RequestInit): Promise<{ status: number; text: string }> {
+    this.#bearer ??= `Bearer ${await this.#token()}`;
+    const headers = { ...init.headers, authorization: this.#bearer };
+    try {
+      const response = await fetch(url, { ...init, headers, signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+      return { status: response.status, text: await response.text() };
+    } catch (fault) {
+      throw new Refusal("no_answer", `${url.pathname}: ${describe(fault)}`);
+    }
   }
 }
 

@@ -21,9 +21,8 @@ import type { Script, Step } from "./script.ts";
 import { checkSearch, pickWords } from "./search_check.ts";
 import { checkSent } from "./sent_check.ts";
 import type { TokenFor } from "./tokens.ts";
-import { Window } from "./window.ts";
+import type { Window } from "./window.ts";
 
-const STEPS_AT_ONCE = 500;
 /** Without any news for so long, what has not come will not come. */
 const SETTLE_MS = 15_000;
 
@@ -35,6 +34,8 @@ export interface RoomPlayOptions {
   tokenFor: TokenFor;
   speed: number | undefined;
   searches: number;
+  /** How many steps may be under way at once, of all rooms. */
+  window: Window;
   signal: AbortSignal;
   /** Called after each step. */
   onStep: () => void;
@@ -71,23 +72,16 @@ class RoomPlay {
       const startedAt = performance.now();
       await untilAborted(signal, this.#playSteps(run, uses));
       const playedS = secondsSince(startedAt);
-      const rest = await this.#rest();
-      const { history, faults } = await readHistory(rest, roomId);
-      await untilAborted(signal, this.#settle(players(), history.lastSeq));
+      const rest = this.#rest();
+      const history = await this.#history(rest, roomId);
+      if (history !== undefined) await untilAborted(signal, this.#settle(players(), history.lastSeq));
       const deliveredS = secondsSince(startedAt);
       await Promise.all(players().map((player) => player.close()));
-      this.#faults.addAll(faults);
-      this.#check(players(), history);
-      const searches = await this.#search(rest, roomId, history.messages);
+      if (history !== undefined) this.#check(players(), history);
+      const messages = history?.messages ?? [];
+      const searches = await this.#search(rest, roomId, messages);
       const hearings = players().reduce((sum, player) => sum + player.hearings.length, 0);
-      return this.#result({
-        roomId,
-        playedS,
-        deliveredS,
-        hearings,
-        searches,
-        history: history.messages.length,
-      });
+      return this.#result({ roomId, playedS, deliveredS, hearings, searches, history: messages.length });
     } finally {
       await Promise.all(players().map((player) => player.close()));
     }
@@ -97,9 +91,9 @@ class RoomPlay {
     return `${this.#options.run}/replay`;
   }
 
-  async #rest(): Promise<Rest> {
+  #rest(): Rest {
     const { serverUrl, tokenFor } = this.#options;
-    return new Rest(serverUrl, await tokenFor(this.#creatorId, "replay"), (code) => this.#retried(code));
+    return new Rest(serverUrl, () => tokenFor(this.#creatorId, "replay"), (code) => this.#retried(code));
   }
 
   async #createRoom(): Promise<string> {
@@ -108,7 +102,7 @@ class RoomPlay {
       type: "PUBLIC",
       description: `Replay ${this.#options.run}`,
     };
-    const { room } = await (await this.#rest()).post<{ room: { id: string } }>("/rooms", ask);
+    const { room } = await this.#rest().post<{ room: { id: string } }>("/rooms", ask);
     return room.id;
   }
 
@@ -133,8 +127,7 @@ class RoomPlay {
   }
 
   async #playSteps(run: string, uses: PlayerUses): Promise<void> {
-    const { speed, signal, onStep } = this.#options;
-    const window = new Window(STEPS_AT_ONCE);
+    const { speed, window, signal, onStep } = this.#options;
     const startedAt = performance.now();
     const underWay: Promise<void>[] = [];
     for (const step of this.#script.steps) {
@@ -177,6 +170,18 @@ class RoomPlay {
     return player.play({ is: "say", sending });
   }
 
+  /** Undefined if it cannot be read: a fault, and nothing can be checked against it. */
+  async #history(rest: Rest, roomId: string): Promise<History | undefined> {
+    try {
+      const { history, faults } = await readHistory(rest, roomId);
+      this.#faults.addAll(faults);
+      return history;
+    } catch (fault) {
+      this.#faults.add("refused", `history: ${describe(fault)}`);
+      return undefined;
+    }
+  }
+
   /** Waits until all who are present know of everything, or nothing has come for a while. */
   async #settle(players: readonly Player[], lastSeq: number): Promise<void> {
     const behind = (): boolean =>
@@ -200,6 +205,7 @@ class RoomPlay {
   async #search(rest: Rest, roomId: string, history: readonly Message[]): Promise<number> {
     const words = pickWords(history, this.#options.searches);
     for (const word of words) {
+      this.#options.signal.throwIfAborted();
       try {
         this.#faults.addAll(checkSearch(word, await readSearch(rest, roomId, word), history));
       } catch (fault) {

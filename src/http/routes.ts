@@ -25,9 +25,10 @@ export function addCommandRoutes(app: Hono, uses: RouteUses): void {
     if (spec.rest === undefined) continue;
     const { method, path, status } = spec.rest;
     allowed.set(path, [...allowed.get(path) ?? [], method]);
+    const types = queryTypes(spec);
     app.on(method, path, async (c) => {
       const actor = await uses.actorOf(requireBearer(c));
-      const input = await gatherInput(c, spec, uses.maxBodyBytes);
+      const input = await gatherInput(c, types, uses.maxBodyBytes);
       const after: (() => void)[] = [];
       const call: Call = {
         actor,
@@ -62,10 +63,10 @@ function requireBearer(c: Context): string {
 }
 
 /** Path parameters win by refusing to be named twice. */
-async function gatherInput(c: Context, spec: CommandSpec, maxBytes: number): Promise<unknown> {
+async function gatherInput(c: Context, types: QueryTypes, maxBytes: number): Promise<unknown> {
   const path = c.req.param() as Record<string, string>;
   const hasBody = c.req.method !== "GET" && c.req.method !== "DELETE";
-  const rest = hasBody ? await readJson(c.req.raw, maxBytes) : readQuery(c, spec);
+  const rest = hasBody ? await readJson(c.req.raw, maxBytes) : readQuery(c, types);
   if (hasBody && Object.keys(c.req.queries()).length > 0) {
     throw new ChatError("invalid_request", "Expected no query here");
   }
@@ -78,18 +79,25 @@ async function gatherInput(c: Context, spec: CommandSpec, maxBytes: number): Pro
   return { ...rest, ...path };
 }
 
+/** The JSON type of each field of the input, by name. */
+type QueryTypes = ReadonlyMap<string, string | undefined>;
+
+function queryTypes(spec: CommandSpec): QueryTypes {
+  const { properties = {} } = z.toJSONSchema(spec.input, { io: "input", unrepresentable: "any" });
+  return new Map(
+    Object.entries(properties).map((
+      [name, schema],
+    ) => [name, typeof schema === "object" ? String(schema.type) : undefined]),
+  );
+}
+
 /** A query knows text only: what the input wants as a number or a truth is read as such. */
-function readQuery(c: Context, spec: CommandSpec): Record<string, unknown> {
-  const wanted =
-    (z.toJSONSchema(spec.input, { io: "input", unrepresentable: "any" }).properties ?? {}) as Record<
-      string,
-      { type?: string }
-    >;
+function readQuery(c: Context, types: QueryTypes): Record<string, unknown> {
   const input: Record<string, unknown> = Object.create(null);
   for (const [name, values] of Object.entries(c.req.queries())) {
     const [text] = values;
     if (text === undefined || values.length > 1) throw invalidField(name.slice(0, 64), "Expected once");
-    const type = Object.hasOwn(wanted, name) ? wanted[name]?.type : undefined;
+    const type = types.get(name);
     if (type === "integer" || type === "number") {
       input[name] = /^-?\d{1,15}$/.test(text) ? Number(text) : text;
     } else if (type === "boolean") input[name] = text === "true" ? true : text === "false" ? false : text;

@@ -6,7 +6,6 @@ export const closeCodes = {
   normal: { code: 1000, reconnect: false },
   too_large: { code: 1009, reconnect: true },
   restart: { code: 1012, reconnect: true },
-  bad_frame: { code: 4000, reconnect: false },
   slow_consumer: { code: 4008, reconnect: true },
   too_much: { code: 4009, reconnect: true },
   token: { code: 4401, reconnect: false },

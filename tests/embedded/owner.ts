@@ -59,14 +59,17 @@ export class OwnerProcess implements AsyncDisposable {
   }
 
   /** In a process group of its own, as a command in a terminal is. */
-  static start(dataDir: string, options: { clone?: string; uid?: number } = {}): OwnerProcess {
+  static start(
+    dataDir: string,
+    options: { clone?: string; uid?: number; database?: string } = {},
+  ): OwnerProcess {
     const { clone, uid } = options;
     const home = clone === undefined ? undefined : join(clone, "home");
     const child = new Deno.Command(clone === undefined ? Deno.execPath() : join(clone, "deno"), {
       args: [
         ...["run", "-A", "--quiet", "--no-lock", ...clone === undefined ? [] : ["--node-modules-dir=manual"]],
         join(clone ?? ROOT, "tests/embedded/owner_process.ts"),
-        dataDir,
+        ...[dataDir, options.database ?? "scroll_chat"],
       ],
       cwd: clone ?? ROOT,
       ...(uid === undefined ? {} : { uid, gid: uid }),

@@ -1,5 +1,5 @@
 /**
- * A process that owns an embedded Postgres, for tests that need one to kill. Argument: the data folder.
+ * A process that owns an embedded Postgres, for tests that need one to kill. Arguments: data folder, database.
  * It prints one line of JSON for each thing that happens. SIGINT and SIGTERM make it stop its server, but not
  * before it has asked the server something, so that a server that died of the same signal is noticed. The end
  * of its stdin does the same: whoever started it has died.
@@ -19,14 +19,14 @@ function tell(line: OwnerLine): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${JSON.stringify(line)}\n`));
 }
 
-async function main(dataDir: string): Promise<void> {
+async function main(dataDir: string, database: string): Promise<void> {
   const stop = Promise.withResolvers<void>();
   for (const name of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(name, stop.resolve);
   new Response(Deno.stdin.readable).text().then(() => stop.resolve());
   const began = performance.now();
   await using server = await startEmbeddedPostgres({
     dataDir,
-    database: "scroll_chat",
+    database,
     settings: { fsync: "off" },
     onProgress: (line) => tell({ is: "progress", line }),
   });
@@ -43,7 +43,7 @@ async function main(dataDir: string): Promise<void> {
 
 if (import.meta.main) {
   try {
-    await main(Deno.args[0] ?? "");
+    await main(Deno.args[0] ?? "", Deno.args[1] ?? "");
     Deno.exit(0);
   } catch (error) {
     const { message } = error as Error;

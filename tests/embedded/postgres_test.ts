@@ -7,6 +7,7 @@ import {
   type EmbeddedPostgresOptions,
   findEmbeddedPostgres,
   startEmbeddedPostgres,
+  stopLeftoverPostgres,
 } from "../../src/embedded/postgres.ts";
 import { OwnerProcess, serversIn, TestFolder } from "./owner.ts";
 
@@ -23,24 +24,19 @@ async function start(
   });
 }
 
-let templateFolder: TestFolder | undefined;
-let template: Promise<string> | undefined;
-Deno.test.afterAll(async () => await templateFolder?.[Symbol.asyncDispose]());
+const shared = { made: undefined as TestFolder | undefined, tests: 0 };
+Deno.test.afterAll(async () => await shared.made?.[Symbol.asyncDispose]());
 
-/** A data folder whose cluster was made once for all, for tests of what comes after the first start. */
-async function usedDataDir(folder: TestFolder): Promise<string> {
-  const dataDir = folder.dataDir();
-  const path = await (template ??= makeTemplate());
-  const { success } = await new Deno.Command("cp", { args: ["-a", path, dataDir] }).output();
-  ok(success);
-  return dataDir;
-}
-
-async function makeTemplate(): Promise<string> {
-  templateFolder = await TestFolder.make();
-  const dataDir = templateFolder.dataDir();
-  await (await start(dataDir)).stop();
-  return dataDir;
+/**
+ * A data folder that was used before, for tests of what comes after the first start: the same one each time,
+ * since making a cluster is what takes long, with a database of the test's own.
+ */
+async function usedCluster(): Promise<{ dataDir: string; database: string }> {
+  shared.made ??= await TestFolder.make();
+  const dataDir = shared.made.dataDir();
+  if (shared.tests++ === 0) await (await start(dataDir)).stop();
+  await stopLeftoverPostgres(dataDir); // of a test that failed
+  return { dataDir, database: `test_${shared.tests}` };
 }
 
 async function ask<Row extends Record<string, unknown>>(
@@ -86,8 +82,8 @@ Deno.test("startEmbeddedPostgres() makes a durable UTF-8 database that a second 
 });
 
 Deno.test("startEmbeddedPostgres() listens on this machine alone and wants the password", async () => {
-  await using folder = await TestFolder.make();
-  await using server = await start(await usedDataDir(folder), {
+  const { dataDir } = await usedCluster();
+  await using server = await start(dataDir, {
     settings: { fsync: "off", port: "1", max_connections: "20" },
   });
   const addresses =
@@ -109,10 +105,9 @@ Deno.test("startEmbeddedPostgres() makes a database of any plain name, and refus
 });
 
 Deno.test("findEmbeddedPostgres() knows the server while it runs, and only then", async () => {
-  await using folder = await TestFolder.make();
-  const dataDir = await usedDataDir(folder);
+  const { dataDir, database } = await usedCluster();
   strictEqual(await findEmbeddedPostgres(dataDir), undefined);
-  const server = await start(dataDir);
+  const server = await start(dataDir, { database });
   const found = await findEmbeddedPostgres(dataDir);
   strictEqual(found?.url, server.url);
   strictEqual(found.port, Number(new URL(server.url).port));
@@ -127,11 +122,10 @@ Deno.test("findEmbeddedPostgres() knows the server while it runs, and only then"
 });
 
 Deno.test("startEmbeddedPostgres() refuses a second owner at once and names the first", async () => {
-  await using folder = await TestFolder.make();
-  const dataDir = await usedDataDir(folder);
-  await using owner = OwnerProcess.start(dataDir);
+  const { dataDir, database } = await usedCluster();
+  await using owner = OwnerProcess.start(dataDir, { database });
   await owner.next("up");
-  await rejects(start(dataDir), (error) => {
+  await rejects(start(dataDir, { database }), (error) => {
     ok(error instanceof EmbeddedPostgresInUse);
     strictEqual(error.pid, owner.pid);
     match(error.message, new RegExp(`in use by process ${owner.pid} .*kill ${owner.pid}`));
@@ -140,9 +134,9 @@ Deno.test("startEmbeddedPostgres() refuses a second owner at once and names the 
   Deno.kill(owner.pid, "SIGTERM");
   await owner.next("stopped");
 
-  await using server = await start(dataDir);
-  await rejects(start(dataDir), EmbeddedPostgresInUse);
-  await using late = OwnerProcess.start(dataDir);
+  await using server = await start(dataDir, { database });
+  await rejects(start(dataDir, { database }), EmbeddedPostgresInUse);
+  await using late = OwnerProcess.start(dataDir, { database });
   strictEqual((await late.next("refused")).pid, Deno.pid);
   deepStrictEqual(await ask(server.url, "select count(*)::int as starts from kept"), { starts: 1 });
 });
@@ -161,24 +155,22 @@ Deno.test("startEmbeddedPostgres() has one winner when several start at once", a
 });
 
 Deno.test("startEmbeddedPostgres() stops the server of an owner that was killed", async () => {
-  await using folder = await TestFolder.make();
-  const dataDir = await usedDataDir(folder);
-  await using owner = OwnerProcess.start(dataDir);
+  const { dataDir, database } = await usedCluster();
+  await using owner = OwnerProcess.start(dataDir, { database });
   const { url } = await owner.next("up");
   await owner.kill();
-  strictEqual((await serversIn(folder.path)).length, 1);
+  strictEqual((await serversIn(dataDir)).length, 1);
   strictEqual((await findEmbeddedPostgres(dataDir))?.url, url);
 
   const progress: string[] = [];
-  await using server = await start(dataDir, { onProgress: (line) => progress.push(line) });
+  await using server = await start(dataDir, { database, onProgress: (line) => progress.push(line) });
   match(progress.join("\n"), /left behind/);
-  strictEqual((await serversIn(folder.path)).length, 1);
+  strictEqual((await serversIn(dataDir)).length, 1);
   deepStrictEqual(await ask(server.url, "select count(*)::int as starts from kept"), { starts: 1 });
 });
 
 Deno.test("startEmbeddedPostgres() is not hindered by stale files, whoever has their pid now", async () => {
-  await using folder = await TestFolder.make();
-  const dataDir = await usedDataDir(folder);
+  const { dataDir, database } = await usedCluster();
   const cluster = join(dataDir, "cluster");
   const stranger = new Deno.Command("sleep", { args: ["600"] }).spawn();
   const ended = new Deno.Command("true").spawn();
@@ -189,7 +181,7 @@ Deno.test("startEmbeddedPostgres() is not hindered by stale files, whoever has t
   for (const [kind, text] of Object.entries(stale)) {
     await Deno.writeTextFile(join(cluster, "postmaster.pid"), text);
     await Deno.writeTextFile(join(dataDir, "owner.json"), `{"pid":${Deno.pid},"birth":"x","since":"then"}`);
-    await using server = await start(dataDir);
+    await using server = await start(dataDir, { database });
     deepStrictEqual(await ask(server.url, `select '${kind}' as kind`), { kind });
   }
   stranger.kill();
@@ -197,10 +189,10 @@ Deno.test("startEmbeddedPostgres() is not hindered by stale files, whoever has t
 });
 
 Deno.test("startEmbeddedPostgres() survives a server that was killed under load", async () => {
-  await using folder = await TestFolder.make();
-  const dataDir = await usedDataDir(folder);
+  const { dataDir, database } = await usedCluster();
   const ended = Promise.withResolvers<string>();
   const server = await start(dataDir, {
+    database,
     onProgress: (line) => line.includes("by itself") && ended.resolve(line),
   });
   await ask(server.url, "create table kept as select 42 as answer");
@@ -209,41 +201,42 @@ Deno.test("startEmbeddedPostgres() survives a server that was killed under load"
   Deno.kill(pid, "SIGKILL");
   match(await ended.promise, /SIGKILL/);
   await server.stop();
-  await using again = await start(dataDir);
+  await using again = await start(dataDir, { database });
   deepStrictEqual(await ask(again.url, "select answer from kept"), { answer: 42 });
   await lost;
 });
 
 Deno.test("stop() comes before Ctrl-C, which a terminal sends to the whole process group", async () => {
-  await using folder = await TestFolder.make();
-  await using owner = OwnerProcess.start(await usedDataDir(folder));
+  const { dataDir, database } = await usedCluster();
+  await using owner = OwnerProcess.start(dataDir, { database });
   await owner.next("up");
   owner.signalGroup("SIGINT");
   strictEqual((await owner.next("answered")).rows, 1);
   await owner.next("stopped");
-  deepStrictEqual(await serversIn(folder.path), []);
+  deepStrictEqual(await serversIn(dataDir), []);
 });
 
 Deno.test("startEmbeddedPostgres() says what the log says when the server cannot start", async () => {
-  await using folder = await TestFolder.make();
-  const dataDir = await usedDataDir(folder);
+  const { dataDir, database } = await usedCluster();
   await rejects(
     start(dataDir, { settings: { shared_buffers: "plenty" } }),
     /could not start[^]*shared_buffers/,
   );
-  deepStrictEqual(await serversIn(folder.path), []);
-  await using server = await start(dataDir); // the failed start holds no lock
+  deepStrictEqual(await serversIn(dataDir), []);
+  await using server = await start(dataDir, { database }); // the failed start holds no lock
   ok(server.url);
 });
 
 Deno.test("startEmbeddedPostgres() refuses a cluster of another version and a folder that is none", async () => {
-  await using folder = await TestFolder.make();
-  const dataDir = await usedDataDir(folder);
-  await Deno.writeTextFile(join(dataDir, "cluster/PG_VERSION"), "17\n");
-  await rejects(start(dataDir), /made by PostgreSQL 17, and this is PostgreSQL 18/);
-  await Deno.remove(join(dataDir, "cluster/PG_VERSION"));
-  await rejects(start(dataDir), /no PostgreSQL cluster/);
-  deepStrictEqual(await serversIn(folder.path), []);
+  const { dataDir, database } = await usedCluster();
+  const versionFile = join(dataDir, "cluster/PG_VERSION");
+  const version = await Deno.readTextFile(versionFile);
+  await Deno.writeTextFile(versionFile, "17\n");
+  await rejects(start(dataDir, { database }), /made by PostgreSQL 17, and this is PostgreSQL 18/);
+  await Deno.remove(versionFile);
+  await rejects(start(dataDir, { database }), /no PostgreSQL cluster/);
+  await Deno.writeTextFile(versionFile, version);
+  deepStrictEqual(await serversIn(dataDir), []);
 });
 
 Deno.test("startEmbeddedPostgres() clears away a cluster that was never finished", async () => {
