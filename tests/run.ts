@@ -25,6 +25,8 @@ const SLOWEST = 10;
 const FAST_SETTINGS = { fsync: "off", full_page_writes: "off", max_wal_size: "4GB", max_connections: "300" };
 
 const utf8 = new TextEncoder();
+const NEWLINE = 10;
+let lastByte = NEWLINE;
 
 async function main(args: string[]): Promise<number> {
   const options = readOptions(args);
@@ -209,13 +211,10 @@ async function removeLeftovers(): Promise<void> {
   }
 }
 
-async function saySlowest(junit: string): Promise<void> {
-  const slowest = readSlowest(junit, SLOWEST);
-  if (slowest.length === 0) return;
-  await say(`The ${slowest.length} slowest tests:`);
-  for (const { name, module, seconds } of slowest) {
-    await say(`${seconds.toFixed(2).padStart(8)} s  ${name}  (${module})`);
-  }
+/** A line of its own, also after a test that was cut off in the middle of one. */
+async function say(line: string): Promise<void> {
+  const start = lastByte === NEWLINE ? "" : "\n";
+  await write(Deno.stdout, utf8.encode(`${start}${line}\n`));
 }
 
 async function show(
@@ -235,6 +234,7 @@ async function say(line: string): Promise<void> {
 
 /** A pipe may take less than it is given. */
 async function write(to: typeof Deno.stdout, bytes: Uint8Array): Promise<void> {
+  lastByte = bytes.at(-1) ?? lastByte;
   for (let done = 0; done < bytes.length;) done += await to.write(bytes.subarray(done));
 }
 

@@ -19,7 +19,6 @@ const CLOSE_TEXTS: Record<CloseReason, string> = {
   normal: "Nothing is wrong",
   too_large: "A frame was larger than the server takes",
   restart: "The node is going away, or failed: come back after a random moment",
-  bad_frame: "What came is not of this protocol",
   slow_consumer: "You read slower than your rooms speak: come back and catch up",
   too_much: "Too many commands were waiting",
   token: "No token in time, not a valid one, or it ended",
