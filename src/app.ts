@@ -4,6 +4,7 @@
  */
 import { MemoryBus } from "./bus/memory_bus.ts";
 import type { Bus } from "./bus/bus.ts";
+import { Admission } from "./chat/admission.ts";
 import { createAuth } from "./chat/auth.ts";
 import { Commands } from "./chat/commands.ts";
 import { Connections } from "./chat/connections.ts";
@@ -12,11 +13,13 @@ import { DirectMessages } from "./chat/direct_messages.ts";
 import { Listening } from "./chat/listening.ts";
 import { Memberships } from "./chat/memberships.ts";
 import { Messages } from "./chat/messages.ts";
+import { Rates } from "./chat/rates.ts";
 import { ReadMarkers } from "./chat/read_markers.ts";
 import { Retention } from "./chat/retention.ts";
 import { RoomRules } from "./chat/room_rules.ts";
 import { Rooms } from "./chat/rooms.ts";
 import { Users } from "./chat/users.ts";
+import { WorkQueue } from "./chat/work_queue.ts";
 import type { Config } from "./config.ts";
 import { Hub } from "./delivery/hub.ts";
 import { StreamReader } from "./delivery/stream_reader.ts";
@@ -28,7 +31,9 @@ import { newNodeId, newRequestId } from "./protocol/ids.ts";
 import { Appender } from "./store/appender.ts";
 import { Database } from "./store/database.ts";
 import { readEpoch } from "./store/rooms.ts";
+import { callerOf } from "./ws/caller.ts";
 import { NativeDoor } from "./ws/door.ts";
+import { SocketWarden } from "./ws/socket_warden.ts";
 
 export const VERSION = "0.1.0";
 /** For closing handshakes, and for answers that are on their way, at the very end. */
@@ -76,7 +81,8 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
 
   const auth = await createAuth(config.jwt);
   const users = new Users({ db, hub });
-  const rules = new RoomRules({ db, hub });
+  const rates = new Rates(config.limits);
+  const rules = new RoomRules({ db, hub, rates });
   const memberships = new Memberships({ rules, maxRoomMembers: config.chat.maxRoomMembers });
   const messages = new Messages({ rules, appender, hub, maxLength: config.chat.maxMessageLength });
   const connections = new Connections({ auth, users, hub, node: { id: nodeId, region: config.node.region } });
@@ -87,12 +93,25 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
     directMessages: new DirectMessages({ rules, messages }),
     readMarkers: new ReadMarkers({ rules }),
     listening: new Listening({ rules, memberships, hub }),
-  });
+  }, rates);
 
   let draining = false;
+  let port = config.http.port;
   const mayReadFrom = originRule(config);
+  const work = parts.use(new WorkQueue());
+  const warden = parts.use(
+    new SocketWarden({ port: () => port, maxFrameBytes: config.socket.maxFrameBytes, log }),
+  );
   const native = new NativeDoor({
     commands,
+    work,
+    warden,
+    admission: new Admission({
+      maxPerUser: config.limits.socketsPerUser,
+      maxPerAddress: config.limits.socketsPerAddress,
+      maxUnauthenticated: config.limits.socketsUnauthenticated,
+      maxInAll: config.limits.sockets,
+    }),
     connections,
     auth,
     log,
@@ -120,8 +139,19 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
     log,
   });
 
-  const answer = (request: Request): Promise<Response> | Response =>
-    new URL(request.url).pathname === "/ws" ? native.upgrade(request) : http.fetch(request);
+  const answer = (
+    request: Request,
+    info: Deno.ServeHandlerInfo<Deno.NetAddr>,
+  ): Promise<Response> | Response => {
+    const caller = callerOf(request, info.remoteAddr, config.limits.clientAddressHeader); // before an upgrade: afterwards it throws
+    warden.greeted(caller.peer);
+    const { pathname } = new URL(request.url);
+    if (pathname === "/ws") return native.upgrade(request, caller);
+    if (work.overloaded && pathname.startsWith("/api/")) {
+      return new ChatError("busy").toResponse(newRequestId());
+    }
+    return http.fetch(request);
+  };
   const server = Deno.serve({
     hostname: config.http.hostname,
     port: config.http.port,
@@ -132,6 +162,7 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
       return new ChatError("internal").toResponse(requestId);
     },
   }, answer);
+  port = server.addr.port;
   parts.defer(() => atMost(server.shutdown(), SHUTDOWN_MS));
   const owned = parts.move();
 

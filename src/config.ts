@@ -39,6 +39,17 @@ export interface Config {
     readonly pingTimeoutMs: number;
     readonly maxFrameBytes: number;
   };
+  /** How much one user, one address and the node may have. */
+  readonly limits: {
+    readonly socketsPerUser: number;
+    readonly socketsPerAddress: number;
+    readonly socketsUnauthenticated: number;
+    readonly sockets: number;
+    readonly commandsPerSecond: number;
+    readonly changesPerSecond: number;
+    /** The header in which a proxy that we trust names the client. */
+    readonly clientAddressHeader: string | undefined;
+  };
   readonly chat: {
     readonly maxMessageLength: number;
     readonly maxRoomMembers: number;
@@ -92,6 +103,16 @@ export function readConfig(
       pingIntervalMs: from.integer("SOCKET_PING_INTERVAL", 25_000, 100, 3_600_000),
       pingTimeoutMs: from.integer("SOCKET_PING_TIMEOUT", 60_000, 100, 3_600_000),
       maxFrameBytes: from.integer("SOCKET_MAX_BUFFER_SIZE", 1_048_576, 1_024, 64 * 1024 * 1024),
+    },
+    limits: {
+      socketsPerUser: from.integer("SOCKET_MAX_PER_USER", 50, 1, 1_000_000),
+      socketsPerAddress: from.integer("SOCKET_MAX_PER_ADDRESS", 5_000, 1, 1_000_000),
+      socketsUnauthenticated: from.integer("SOCKET_MAX_UNAUTHENTICATED", 2_000, 1, 1_000_000),
+      sockets: from.integer("SOCKET_MAX", 50_000, 1, 1_000_000),
+      commandsPerSecond: from.integer("CHAT_RATE_COMMANDS", 100, 0, 1_000_000),
+      changesPerSecond: from.integer("CHAT_RATE_CHANGES", 5, 0, 1_000_000),
+      clientAddressHeader: from.optional("CLIENT_ADDRESS_HEADER") ??
+        (from.optional("FLY_MACHINE_ID") === undefined ? undefined : "fly-client-ip"),
     },
     chat: {
       maxMessageLength: from.integer("CHAT_MAX_MESSAGE_LENGTH", 5_000, 1, 100_000),

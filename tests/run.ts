@@ -6,27 +6,22 @@
  * Whatever happens, the server is stopped, the folder is removed, and a run that proves nothing fails.
  */
 import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   EmbeddedPostgresInUse,
   startEmbeddedPostgres,
   stopLeftoverPostgres,
 } from "../src/embedded/postgres.ts";
+import { runDeno } from "./helpers/deno_child.ts";
+import { say } from "./helpers/terminal.ts";
 import { type Counts, readCounts, readSlowest } from "./helpers/test_report.ts";
 
 const ROOT = join(import.meta.dirname ?? ".", "..");
 const FOLDER_PREFIX = "scroll-chat-tests-";
-/** A test that hangs must not hang whoever waits for the answer; what deno says of it is not progress. */
-const SILENCE_LIMIT_MS = 5 * 60_000;
-const HANGS = "has been running for over";
-const STOP_LIMIT_MS = 10_000;
 const SLOWEST = 10;
 
 /** Nothing of this database outlives the run, so nothing needs to reach the disk. */
 const FAST_SETTINGS = { fsync: "off", full_page_writes: "off", max_wal_size: "4GB", max_connections: "300" };
-
-const utf8 = new TextEncoder();
-const NEWLINE = 10;
-let lastByte = NEWLINE;
 
 async function main(args: string[]): Promise<number> {
   const options = readOptions(args);
@@ -73,9 +68,9 @@ function isPath(word: string): boolean {
 }
 
 async function passesChecks(signal: AbortSignal): Promise<boolean> {
-  for (const check of [["fmt", "--check"], ["lint"], ["check"]]) {
+  for (const check of [["fmt", "--check"], ["lint"], ["check", "--quiet"]]) {
     await say(`deno ${check.join(" ")}`);
-    const { exitCode } = await runDeno(["--quiet", ...check], {}, signal);
+    const { exitCode } = await runDeno(check, ROOT, {}, signal);
     if (exitCode !== 0 || signal.aborted) return false;
   }
   return true;
@@ -85,8 +80,10 @@ async function runTests(options: Options, signal: AbortSignal): Promise<Counts> 
   await removeLeftovers();
   await using cleanup = new AsyncDisposableStack();
   const folder = await Deno.makeTempDir({ prefix: FOLDER_PREFIX });
-  cleanup.defer(() => Deno.remove(folder, { recursive: true }));
-  await Deno.chmod(folder, 0o755); // Postgres may run as somebody else
+  cleanup.defer(() => removeFolder(folder));
+  const testsTemp = join(folder, "tmp"); // what a test that is cut off leaves behind goes with the rest
+  await Deno.mkdir(testsTemp);
+  for (const path of [folder, testsTemp]) await Deno.chmod(path, 0o755); // Postgres may run as somebody else
   const database = cleanup.use(
     await startEmbeddedPostgres({
       dataDir: join(folder, "postgres"),
@@ -102,81 +99,12 @@ async function runTests(options: Options, signal: AbortSignal): Promise<Counts> 
       ...[`--junit-path=${junit}`, ...options.parallel ? ["--parallel"] : []],
       ...options.pass,
     ],
-    { TEST_DATABASE_URL: database.url, DENO_JOBS: "2" },
+    ROOT,
+    { TEST_DATABASE_URL: database.url, TMPDIR: testsTemp, DENO_JOBS: "2" },
     signal,
   );
   await saySlowest(await Deno.readTextFile(junit).catch(() => ""));
   return readCounts(output, exitCode);
-}
-
-/** Runs deno, shows what it says as it says it, and returns its stdout. */
-async function runDeno(
-  args: string[],
-  env: Record<string, string>,
-  signal: AbortSignal,
-): Promise<{ output: string; exitCode: number }> {
-  const colour: Record<string, string> = Deno.stdout.isTerminal() && !Deno.noColor
-    ? { FORCE_COLOR: "1" }
-    : { NO_COLOR: "1" };
-  const child = new Deno.Command(Deno.execPath(), {
-    args,
-    cwd: ROOT,
-    env: { ...colour, ...env },
-    stdin: "null",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  using watch = new Watch(child, signal);
-  let output = "";
-  const decoder = new TextDecoder();
-  await Promise.all([
-    show(child.stdout, Deno.stdout, (bytes) => {
-      const text = decoder.decode(bytes, { stream: true });
-      if (!text.includes(HANGS)) watch.heard();
-      output += text;
-    }),
-    show(child.stderr, Deno.stderr, () => watch.heard()),
-  ]);
-  return { output, exitCode: (await child.status).code };
-}
-
-/** Ends a child that was asked to stop or fell silent: politely, then for good. */
-class Watch implements Disposable {
-  readonly #child: Deno.ChildProcess;
-  readonly #signal: AbortSignal;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-
-  constructor(child: Deno.ChildProcess, signal: AbortSignal) {
-    this.#child = child;
-    this.#signal = signal;
-    signal.addEventListener("abort", this.#end);
-    this.heard();
-  }
-
-  heard(): void {
-    if (this.#signal.aborted) return;
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(this.#end, SILENCE_LIMIT_MS);
-  }
-
-  readonly #end = (): void => {
-    clearTimeout(this.#timer);
-    this.#kill("SIGTERM");
-    this.#timer = setTimeout(() => this.#kill("SIGKILL"), STOP_LIMIT_MS);
-  };
-
-  #kill(name: Deno.Signal): void {
-    try {
-      this.#child.kill(name);
-    } catch {
-      // It has ended.
-    }
-  }
-
-  [Symbol.dispose](): void {
-    clearTimeout(this.#timer);
-    this.#signal.removeEventListener("abort", this.#end);
-  }
 }
 
 /** Aborts when we are asked to stop, by whom- and however often; we leave when all is cleaned up. */
@@ -211,31 +139,25 @@ async function removeLeftovers(): Promise<void> {
   }
 }
 
-/** A line of its own, also after a test that was cut off in the middle of one. */
-async function say(line: string): Promise<void> {
-  const start = lastByte === NEWLINE ? "" : "\n";
-  await write(Deno.stdout, utf8.encode(`${start}${line}\n`));
-}
-
-async function show(
-  from: ReadableStream<Uint8Array>,
-  to: typeof Deno.stdout,
-  heard: (bytes: Uint8Array) => void,
-): Promise<void> {
-  for await (const bytes of from) {
-    heard(bytes);
-    await write(to, bytes);
+/** Processes that tests have started may still be ending there. What is left then, the next run removes. */
+async function removeFolder(folder: string): Promise<void> {
+  for (let turn = 0; turn < 20; turn++) {
+    try {
+      return await Deno.remove(folder, { recursive: true });
+    } catch (error) {
+      if (error instanceof Deno.errors.NotFound) return;
+      await sleep(100);
+    }
   }
 }
 
-async function say(line: string): Promise<void> {
-  await write(Deno.stdout, utf8.encode(`${line}\n`));
-}
-
-/** A pipe may take less than it is given. */
-async function write(to: typeof Deno.stdout, bytes: Uint8Array): Promise<void> {
-  lastByte = bytes.at(-1) ?? lastByte;
-  for (let done = 0; done < bytes.length;) done += await to.write(bytes.subarray(done));
+async function saySlowest(junit: string): Promise<void> {
+  const slowest = readSlowest(junit, SLOWEST);
+  if (slowest.length === 0) return;
+  await say(`The ${slowest.length} slowest tests:`);
+  for (const { name, module, seconds } of slowest) {
+    await say(`${seconds.toFixed(2).padStart(8)} s  ${name}  (${module})`);
+  }
 }
 
 Deno.exit(await main(Deno.args));

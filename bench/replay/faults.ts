@@ -11,7 +11,7 @@ export const faultKinds = {
   doubled: "a message stands in history more than once",
   stranger: "history holds a message that nobody sent",
   sender_order: "one sender's messages stand in another order than they were sent",
-  history: "the pages of history do not fit together",
+  history: "history cannot be read, or its pages do not fit together",
   search: "search and history disagree",
   refused: "the server refused, or did not answer, what it should have done",
   disconnected: "the server closed a connection",

@@ -5,7 +5,7 @@
 import { z } from "zod";
 
 const ircLine = z.strictObject({
-  at: z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?$/),
+  at: z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d$/),
   kind: z.enum(["message", "action", "join", "leave"]),
   nick: z.string().min(1),
   text: z.string(),

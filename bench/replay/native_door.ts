@@ -35,7 +35,9 @@ class NativeLink implements Link {
   readonly #ended = Promise.withResolvers<void>();
   readonly #helloTimer: ReturnType<typeof setTimeout>;
   #lastId = 0;
-  #closing = false;
+  #state: "opening" | "open" | "closing" = "opening";
+  /** Why the server would not greet us. */
+  #refusal: Refusal | undefined;
 
   constructor(socket: WebSocket, ears: Ears) {
     this.#socket = socket;
@@ -69,7 +71,7 @@ class NativeLink implements Link {
   }
 
   async close(): Promise<void> {
-    this.#closing = true;
+    this.#state = "closing";
     if (this.#socket.readyState <= WebSocket.OPEN) this.#socket.close();
     const timer = setTimeout(() => this.#closed("1006"), CLOSE_WITHIN_MS);
     await this.#ended.promise;
@@ -80,9 +82,15 @@ class NativeLink implements Link {
     const frame = JSON.parse(String(data)) as Record<string, unknown>;
     if ("ack" in frame) return this.#answered(frame);
     const { event, data: pushed } = frame as { event: string; data: Record<string, unknown> };
-    if (event !== "hello") return this.#ears.push(event, pushed);
+    if (event === "hello") this.#greet(String(pushed["userId"]));
+    else if (this.#state === "opening" && event === "error") this.#refusal = toRefusal(pushed);
+    else this.#ears.push(event, pushed);
+  }
+
+  #greet(userId: string): void {
     clearTimeout(this.#helloTimer);
-    this.userId = String(pushed["userId"]);
+    this.#state = "open";
+    this.userId = userId;
     this.#greeted.resolve();
   }
 
@@ -98,14 +106,14 @@ class NativeLink implements Link {
   #closed(reason: string): void {
     clearTimeout(this.#helloTimer);
     const refusal = new Refusal("closed", `The socket closed: ${reason}`);
-    this.#greeted.reject(refusal);
+    this.#greeted.reject(this.#refusal ?? refusal);
     for (const call of this.#calls.values()) {
       clearTimeout(call.timer);
       call.reject(refusal);
     }
     this.#calls.clear();
-    if (!this.#closing) this.#ears.closed(reason);
-    this.#closing = true;
+    if (this.#state === "open") this.#ears.closed(reason);
+    this.#state = "closing";
     this.#ended.resolve();
   }
 }

@@ -177,7 +177,7 @@ class RoomPlay {
       this.#faults.addAll(faults);
       return history;
     } catch (fault) {
-      this.#faults.add("refused", `history: ${describe(fault)}`);
+      this.#faults.add("history", `it cannot be read: ${describe(fault)}`);
       return undefined;
     }
   }

@@ -11,6 +11,7 @@ import type { DirectMessages } from "./direct_messages.ts";
 import type { Listening } from "./listening.ts";
 import type { Memberships } from "./memberships.ts";
 import type { Messages } from "./messages.ts";
+import type { Rates } from "./rates.ts";
 import type { ReadMarkers } from "./read_markers.ts";
 import type { Rooms } from "./rooms.ts";
 
@@ -27,11 +28,13 @@ type Bindings = { readonly [N in CommandName]: (call: Call, ask: CommandInput<N>
 
 export class Commands {
   readonly #bindings: Bindings;
+  readonly #rates: Rates;
   #running = 0;
   #draining = false;
   #whenIdle: (() => void) | undefined;
 
-  constructor(rules: Rules) {
+  constructor(rules: Rules, rates: Rates) {
+    this.#rates = rates;
     const { rooms, memberships, messages, directMessages, readMarkers, listening } = rules;
     this.#bindings = {
       authenticate,
@@ -71,6 +74,7 @@ export class Commands {
     if (!isCommandName(name)) {
       throw new ChatError("unknown_command", `There is no command ${JSON.stringify(name.slice(0, 64))}`);
     }
+    this.#rates.takeCommand(call.actor.userId);
     this.#running++;
     try {
       return await this.#run(name, call, input);

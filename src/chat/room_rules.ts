@@ -10,15 +10,25 @@ import type { Database } from "../store/database.ts";
 import { callWrite, findRoom, type RoomView, type WriteFunction } from "../store/rooms.ts";
 import type { Actor } from "./actor.ts";
 import { mayKnow } from "./permissions.ts";
+import type { Rates } from "./rates.ts";
 import { refusal } from "./refusals.ts";
+
+/** Writes that tell a room no more than a message does; the others are limited more narrowly. */
+const OF_MESSAGES: ReadonlySet<WriteFunction> = new Set([
+  "edit_message_v1",
+  "delete_message_v1",
+  "mark_read_v1",
+]);
 
 export class RoomRules {
   readonly db: Database;
   readonly #hub: Hub;
+  readonly #rates: Rates;
 
-  constructor(uses: { db: Database; hub: Hub }) {
+  constructor(uses: { db: Database; hub: Hub; rates: Rates }) {
     this.db = uses.db;
     this.#hub = uses.hub;
+    this.#rates = uses.rates;
   }
 
   /** Writes, publishes, and answers what the function said. Throws a ChatError for what it refused. */
@@ -27,6 +37,7 @@ export class RoomRules {
     name: WriteFunction,
     params: { roomId?: RoomId } & Record<string, unknown>,
   ): Promise<{ answer: T; changes: Change[] }> {
+    if (!OF_MESSAGES.has(name)) this.#rates.takeChange(actor.userId);
     const answer = await callWrite<T>(this.db, name, params);
     if (answer.code !== null) throw await this.refuse(actor, answer.code, params.roomId);
     const changes = changesOf(answer);

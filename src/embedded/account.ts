@@ -11,8 +11,8 @@ export type Account =
   /** Us, but called 65534 in a namespace of our own. */
   | { is: "masked" };
 
-/** `nobody` on every Linux of today; on macOS any number will do. */
-export const NOBODY = 65534;
+/** The user and group `nobody`; -2 on macOS. */
+const NOBODY = Deno.build.os === "darwin" ? 0xffff_fffe : 65534;
 
 /** Nothing of our environment reaches Postgres: PGDATA, LD_PRELOAD and their like would bend it. */
 const ENVIRONMENT = { PATH: "/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C", TZ: "UTC" };

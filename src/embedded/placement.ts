@@ -142,8 +142,13 @@ async function namedHome(dataDir: string): Promise<string | undefined> {
   return home !== undefined && await exists(home) ? home : undefined;
 }
 
+/** Where the cluster of this data folder lies, if there is one. */
+export async function homeOf(dataDir: string): Promise<string> {
+  return await namedHome(dataDir) ?? dataDir;
+}
+
 async function makeSharedHome(): Promise<string> {
   const home = await Deno.makeTempDir({ dir: SHARED_TEMP, prefix: "scroll-chat-postgres-" });
   await Deno.chmod(home, 0o711);
-  return home;
+  return await Deno.realPath(home);
 }

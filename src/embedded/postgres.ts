@@ -7,10 +7,10 @@
 import postgres from "postgres";
 import { findBinaries } from "./binaries.ts";
 import { openCluster, SUPERUSER } from "./cluster.ts";
-import { makeFolder } from "./folders.ts";
+import { exists, makeFolder } from "./folders.ts";
 import { clearLeftovers } from "./leftovers.ts";
 import { OwnerLock } from "./owner_lock.ts";
-import { choosePlacement, clusterFolder } from "./placement.ts";
+import { choosePlacement, clusterFolder, homeOf } from "./placement.ts";
 import { type Postmaster, startPostmaster } from "./postmaster.ts";
 import { removeState, writeState } from "./state_file.ts";
 
@@ -67,9 +67,9 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
 
 /** Ends the server that a killed owner left on this data folder. Throws EmbeddedPostgresInUse if one lives. */
 export async function stopLeftoverPostgres(dataDir: string): Promise<void> {
+  if (!await exists(dataDir)) return;
   using _lock = await OwnerLock.take(dataDir);
-  const named = await Deno.readTextFile(`${dataDir}/cluster_home`).catch(() => dataDir);
-  await clearLeftovers(clusterFolder(await Deno.realPath(named)), () => {});
+  await clearLeftovers(clusterFolder(await Deno.realPath(await homeOf(dataDir))), () => {});
 }
 
 function owned(

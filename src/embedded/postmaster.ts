@@ -10,7 +10,6 @@ import { programPath } from "./binaries.ts";
 import { type Cluster, lastLines } from "./cluster.ts";
 import { clearLeftovers } from "./leftovers.ts";
 import type { Placement } from "./placement.ts";
-import { signal } from "./processes.ts";
 
 /** Recovery after a crash may take long; nothing else does. */
 const START_LIMIT_MS = 180_000;
@@ -72,11 +71,22 @@ function launch({ placement, cluster, settings }: PostmasterOptions, log: string
   }).spawn();
   const stop = async (): Promise<void> => {
     for (const [name, withinMs] of [["SIGINT", 20_000], ["SIGQUIT", 5_000], ["SIGKILL", 60_000]] as const) {
-      if (!signal(child.pid, name) || await endsWithin(child.status, withinMs)) break;
+      if (!send(child, name) || await endsWithin(child.status, withinMs)) break;
     }
     await child.status;
   };
   return { pid: child.pid, port, ended: child.status, stop };
+}
+
+/** By handle, not by pid, which may be another's once the child has ended. */
+function send(child: Deno.ChildProcess, name: Deno.Signal): boolean {
+  try {
+    child.kill(name);
+    return true;
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
 }
 
 /** Nothing when it is ready, else what went wrong; then it runs no more. */
@@ -85,11 +95,10 @@ async function waitUntilReady(
   options: PostmasterOptions,
 ): Promise<string | undefined> {
   const started = performance.now();
-  const ended = postmaster.ended.then((status) => status);
   let patient = false;
   while (performance.now() - started < START_LIMIT_MS) {
     if (await isReady(options.cluster.folder, postmaster.pid)) return undefined;
-    const status = await Promise.race([ended, sleep(10, undefined)]);
+    const status = await Promise.race([postmaster.ended, sleep(10, undefined)]);
     if (status !== undefined) return `could not start (exit code ${status.code})`;
     if (!patient && performance.now() - started > 3_000) {
       patient = true;

@@ -44,8 +44,7 @@ export function signal(pid: number, name: Deno.Signal): boolean {
     Deno.kill(pid, name);
     return true;
   } catch (error) {
-    // ESRCH comes as NotFound, or as TypeError for a ChildProcess that has ended.
-    if (error instanceof Deno.errors.NotFound || error instanceof TypeError) return false;
+    if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
 }

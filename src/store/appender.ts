@@ -108,7 +108,7 @@ export class Appender {
       throw new ChatError("busy", "Too many messages wait to be stored");
     }
     const key = draft.target.is === "room" ? draft.target.roomId : draft.target.pair.key;
-    const lane = this.#lanes[hashOf(key) % this.#lanes.length] as Lane;
+    const lane = this.#lanes[laneOf(key, this.#lanes.length)] as Lane;
     const { promise, resolve, reject } = Promise.withResolvers<Appended>();
     const item: Item = { draft, json: encode(draft), abandoned: false, settle: resolve, fail: reject };
     this.#queuedBytes += item.json.length;
@@ -252,8 +252,8 @@ function encode(draft: Draft): string {
 }
 
 /** FNV-1a: spreads rooms over lanes. */
-function hashOf(text: string): number {
+export function laneOf(key: string, lanes: number): number {
   let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return hash >>> 0;
+  for (let i = 0; i < key.length; i++) hash = Math.imul(hash ^ key.charCodeAt(i), 0x01000193);
+  return (hash >>> 0) % lanes;
 }

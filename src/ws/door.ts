@@ -1,15 +1,19 @@
 /**
- * The native door: GET /ws becomes a WebSocket. Every check comes before the upgrade, because whatever fails between
- * Deno.upgradeWebSocket and the return of its response ends the process.
+ * The native door: GET /ws becomes a WebSocket. Every check, and everything that can fail, comes before the upgrade:
+ * what fails between Deno.upgradeWebSocket and the return of its response ends the process.
  */
 import type { Actor } from "../chat/actor.ts";
+import type { Admission, Ticket } from "../chat/admission.ts";
 import { ChatError } from "../protocol/errors.ts";
 import { newRequestId } from "../protocol/ids.ts";
 import { SUBPROTOCOL, SUBPROTOCOL_BATCH, SUBPROTOCOL_BEARER } from "../protocol/limits.ts";
 import { describeFault } from "../log.ts";
+import type { Caller } from "./caller.ts";
+import { CommandLoop, type LoopUses } from "./command_loop.ts";
 import { NativeSocket, type SocketUses } from "./socket.ts";
 
-export interface NativeDoorOptions extends SocketUses {
+export interface NativeDoorOptions extends SocketUses, LoopUses {
+  admission: Admission;
   /** Asked of browsers only: other clients send no Origin. */
   mayConnectFrom: (origin: string) => boolean;
   /** Seconds without a sign of life after which the runtime closes a socket. */
@@ -18,7 +22,7 @@ export interface NativeDoorOptions extends SocketUses {
 
 export class NativeDoor {
   readonly #options: NativeDoorOptions;
-  readonly #sockets = new Set<NativeSocket>();
+  readonly #loops = new Set<CommandLoop>();
   #draining = false;
   #emptied: (() => void) | undefined;
 
@@ -27,53 +31,73 @@ export class NativeDoor {
   }
 
   get count(): number {
-    return this.#sockets.size;
+    return this.#loops.size;
   }
 
   /** Answers the upgrade, or an error in the shape of REST's. Never throws. */
-  async upgrade(request: Request): Promise<Response> {
-    let admitted: { actor: Actor | undefined; protocol: string | undefined };
+  async upgrade(request: Request, caller: Caller): Promise<Response> {
+    let ticket: Ticket | undefined;
     try {
-      admitted = await this.#admit(request);
+      const { actor, protocol } = await this.#check(request);
+      ticket = this.#options.admission.admit(caller.address, actor?.userId);
+      return this.#open(request, caller, { actor, protocol, ticket });
     } catch (fault) {
+      ticket?.end();
       return this.#refuse(fault);
     }
-    const { actor, protocol } = admitted;
+  }
+
+  #open(
+    request: Request,
+    { peer }: Caller,
+    admitted: { actor: Actor | undefined; protocol: string | undefined; ticket: Ticket },
+  ): Response {
+    const { actor, protocol, ticket } = admitted;
+    const batch = protocol === SUBPROTOCOL_BATCH;
+    const native = new NativeSocket(peer, batch, this.#options);
+    const loop: CommandLoop = new CommandLoop(native, this.#options, {
+      batch,
+      actor,
+      ticket,
+      onEnded: () => this.#ended(loop),
+    });
+    let upgrade: Deno.WebSocketUpgrade;
     try {
-      const { socket, response } = Deno.upgradeWebSocket(request, {
+      upgrade = Deno.upgradeWebSocket(request, {
         idleTimeout: this.#options.idleTimeoutS,
         ...(protocol === undefined ? {} : { protocol }),
       });
-      const native: NativeSocket = new NativeSocket(socket, this.#options, {
-        batch: protocol === SUBPROTOCOL_BATCH,
-        actor,
-        onClosed: () => {
-          this.#sockets.delete(native);
-          if (this.#sockets.size === 0) this.#emptied?.();
-        },
-      });
-      this.#sockets.add(native);
-      return response;
     } catch (fault) {
-      return this.#refuse(
-        new ChatError("invalid_request", "Not a WebSocket upgrade", undefined, { cause: fault }),
-      );
+      throw new ChatError("invalid_request", "The request is not a WebSocket handshake", undefined, {
+        cause: fault,
+      });
     }
+    native.attach(upgrade.socket, loop);
+    this.#loops.add(loop);
+    this.#options.warden.watch({ peer, messages: () => native.messages });
+    return upgrade.response;
+  }
+
+  #ended(loop: CommandLoop): void {
+    this.#loops.delete(loop);
+    if (this.#loops.size === 0) this.#emptied?.();
   }
 
   /** No new sockets from now on; those that never signed in go at once. */
   drain(): void {
     this.#draining = true;
-    for (const socket of this.#sockets) socket.drain();
+    for (const loop of this.#loops) loop.drain();
   }
 
   /** Settles when no socket is left. */
   emptied(): Promise<void> {
-    return this.#sockets.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#emptied = resolve);
+    return this.#loops.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#emptied = resolve);
   }
 
-  async #admit(request: Request): Promise<{ actor: Actor | undefined; protocol: string | undefined }> {
+  async #check(request: Request): Promise<{ actor: Actor | undefined; protocol: string | undefined }> {
     if (this.#draining) throw new ChatError("unavailable", "This node is going away");
+    if (this.#options.work.overloaded) throw new ChatError("busy", "The node has more to do than it can");
+    if (request.method !== "GET") throw new ChatError("method_not_allowed", "Expected GET");
     if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
       throw new ChatError("upgrade_required");
     }

@@ -1,71 +1,65 @@
 /**
- * One native socket: frames in, envelopes out. It translates and nothing else; what a command does is decided in
- * chat/. Nothing here throws into the runtime: an error in a WebSocket handler would end the process.
+ * One native socket as a transport: frames in, frames out, closed for a reason. What frames say is read in
+ * command_loop.ts. Nothing here throws into the runtime, where an error in a handler would end the process.
  */
-import type { Actor, Call } from "../chat/actor.ts";
-import { CommandLane } from "../chat/command_lane.ts";
-import type { Commands } from "../chat/commands.ts";
-import type { Connections, LiveConnection } from "../chat/connections.ts";
+import type { WorkQueue } from "../chat/work_queue.ts";
 import type { Outlet } from "../delivery/connection.ts";
 import { describeFault, type Log } from "../log.ts";
 import { closeCodes, type CloseReason } from "../protocol/close_codes.ts";
-import { commands, isCommandName } from "../protocol/commands.ts";
-import {
-  type Command,
-  type CommandId,
-  encodeAck,
-  encodeAckError,
-  encodePush,
-  parseFrame,
-} from "../protocol/envelope.ts";
-import { ChatError } from "../protocol/errors.ts";
-import { newRequestId } from "../protocol/ids.ts";
-import { type JsonText, toJson } from "../protocol/json_text.ts";
-import { AUTHENTICATE_WITHIN_MS } from "../protocol/limits.ts";
+import type { SocketWarden } from "./socket_warden.ts";
 import { Gatherer, nativeWire } from "./wire.ts";
 
 export interface SocketUses {
-  commands: Commands;
-  connections: Connections;
-  auth: (token: string) => Promise<Actor>;
+  work: WorkQueue;
+  warden: SocketWarden;
   maxFrameBytes: number;
   log: Log;
 }
 
-/** Commands that a socket may have waiting and running. */
-const DEPTH_MAX = 1_000;
+/** What listens to a socket. None of these may throw; the socket guards itself all the same. */
+export interface FrameListener {
+  opened(): void;
+  /** One text frame, in its turn. */
+  received(text: string): void;
+  /** A frame that is not text. */
+  receivedBinary(): void;
+  ended(): void;
+}
 
-type State =
-  | { is: "anonymous"; timer: ReturnType<typeof setTimeout> }
-  | { is: "opening"; waiting: string[] }
-  | { is: "open"; live: LiveConnection }
-  | { is: "closed" };
+/** What a socket may have sent that has not had its turn. */
+const WAITING_FRAMES_MAX = 1_000;
+const WAITING_BYTES_MAX = 4 * 1024 * 1024;
 
 export class NativeSocket implements Outlet {
   readonly wire = nativeWire;
-  readonly #socket: WebSocket;
+  readonly peer: string;
   readonly #uses: SocketUses;
-  readonly #batch: boolean;
   readonly #gatherer: Gatherer | undefined;
-  readonly #lane = new CommandLane();
-  readonly #onClosed: () => void;
-  #state: State = { is: "opening", waiting: [] };
+  #socket: WebSocket | undefined;
+  #listener: FrameListener | undefined;
+  #messages = 0;
+  #waitingFrames = 0;
+  #waitingBytes = 0;
+  #closed = false;
 
-  /** `actor`: known already from the upgrade request's token, if it had one. */
-  constructor(
-    socket: WebSocket,
-    uses: SocketUses,
-    init: { batch: boolean; actor: Actor | undefined; onClosed: () => void },
-  ) {
-    this.#socket = socket;
+  constructor(peer: string, batch: boolean, uses: SocketUses) {
+    this.peer = peer;
     this.#uses = uses;
-    this.#batch = init.batch;
-    this.#onClosed = init.onClosed;
-    this.#gatherer = init.batch ? new Gatherer((frame) => this.#write(frame)) : undefined;
-    socket.onopen = () => this.#guard(() => this.#opened(init.actor));
+    this.#gatherer = batch ? new Gatherer((frame) => this.#write(frame)) : undefined;
+  }
+
+  /** The only step between the upgrade and its response: it sets fields and cannot fail. */
+  attach(socket: WebSocket, listener: FrameListener): void {
+    this.#socket = socket;
+    this.#listener = listener;
+    socket.onopen = () => this.#guard(() => listener.opened());
     socket.onmessage = (event) => this.#guard(() => this.#received(event.data));
     socket.onclose = () => this.#guard(() => this.#ended());
     socket.onerror = () => {}; // a close follows
+  }
+
+  get messages(): number {
+    return this.#messages;
   }
 
   send(frame: string): void {
@@ -74,26 +68,69 @@ export class NativeSocket implements Outlet {
   }
 
   queuedBytes(): number {
-    return this.#socket.bufferedAmount + (this.#gatherer?.waitingBytes ?? 0);
+    return (this.#socket?.bufferedAmount ?? 0) + (this.#gatherer?.waitingBytes ?? 0);
   }
 
   close(code: number, reason: string): void {
-    this.#guard(() => {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#uses.work.drop(this);
+    try {
       this.#gatherer?.close();
-      this.#lane.clear();
-      if (this.#socket.readyState <= WebSocket.OPEN) this.#socket.close(code, reason);
-    });
+      this.#uses.warden.closing(this.peer);
+      if ((this.#socket?.readyState ?? WebSocket.CLOSED) <= WebSocket.OPEN) this.#socket?.close(code, reason);
+    } catch (fault) {
+      this.#uses.log.error("socket.fault", describeFault(fault));
+    }
   }
 
-  /** The node goes away: a socket that has not signed in is not waited for. */
-  drain(): void {
-    if (this.#state.is !== "open") this.#shut("restart");
+  closeFor(reason: CloseReason): void {
+    this.close(closeCodes[reason].code, reason);
   }
 
   #write(frame: string): void {
-    this.#guard(() => {
-      if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(frame);
+    try {
+      if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(frame);
+    } catch (fault) {
+      this.#uses.log.error("socket.fault", describeFault(fault));
+    }
+  }
+
+  #received(data: unknown): void {
+    this.#messages++;
+    if (this.#closed) return;
+    if (typeof data !== "string") {
+      const size = data instanceof ArrayBuffer ? data.byteLength : data instanceof Blob ? data.size : 0;
+      if (size > this.#uses.maxFrameBytes) return this.closeFor("too_large");
+      return this.#take(0, () => this.#listener?.receivedBinary());
+    }
+    // characters are at most as many as bytes, and bytes at most three times as many
+    const tooLarge = data.length > this.#uses.maxFrameBytes ||
+      (data.length * 3 > this.#uses.maxFrameBytes &&
+        new TextEncoder().encode(data).length > this.#uses.maxFrameBytes);
+    if (tooLarge) return this.closeFor("too_large");
+    this.#take(data.length, () => this.#listener?.received(data));
+  }
+
+  #take(bytes: number, read: () => void): void {
+    this.#waitingFrames++;
+    this.#waitingBytes += bytes;
+    if (this.#waitingFrames > WAITING_FRAMES_MAX || this.#waitingBytes > WAITING_BYTES_MAX) {
+      return this.closeFor("too_much");
+    }
+    this.#uses.work.add(this, () => {
+      this.#waitingFrames--;
+      this.#waitingBytes -= bytes;
+      if (!this.#closed) this.#guard(read);
     });
+  }
+
+  #ended(): void {
+    this.#closed = true;
+    this.#uses.work.drop(this);
+    this.#uses.warden.forget(this.peer);
+    this.#gatherer?.close();
+    this.#listener?.ended();
   }
 
   #guard(action: () => void): void {
@@ -101,146 +138,7 @@ export class NativeSocket implements Outlet {
       action();
     } catch (fault) {
       this.#uses.log.error("socket.fault", describeFault(fault));
-      this.#shut("restart");
+      this.closeFor("restart");
     }
-  }
-
-  #shut(reason: CloseReason): void {
-    if (this.#state.is === "open") return this.#state.live.connection.close(reason);
-    try {
-      this.#socket.close(closeCodes[reason].code, reason);
-    } catch {
-      // not open any more
-    }
-  }
-
-  #opened(actor: Actor | undefined): void {
-    if (actor !== undefined) return void this.#greet(actor);
-    const timer = setTimeout(() => this.#shut("token"), AUTHENTICATE_WITHIN_MS);
-    this.#state = { is: "anonymous", timer };
-  }
-
-  /** Registers the connection; what came in meanwhile is worked off afterwards. */
-  async #greet(actor: Actor, beforeWork?: () => void): Promise<void> {
-    const opening: State = { is: "opening", waiting: [] };
-    this.#state = opening;
-    try {
-      const live = await this.#uses.connections.open(actor, this);
-      if (this.#state !== opening) return live.end();
-      this.#state = { is: "open", live };
-      beforeWork?.();
-      for (const text of opening.waiting) this.#received(text);
-    } catch (fault) {
-      this.#uses.log.warn("socket.open_failed", describeFault(fault));
-      this.#tellError(undefined, fault, undefined);
-      this.#shut("restart");
-    }
-  }
-
-  #received(data: unknown): void {
-    const state = this.#state;
-    if (state.is === "closed") return;
-    if (state.is === "open" && state.live.connection.closed !== undefined) return;
-    const size = typeof data === "string" ? data.length : data instanceof ArrayBuffer ? data.byteLength : 0;
-    if (size > this.#uses.maxFrameBytes) return this.#shut("too_large");
-    if (typeof data !== "string") {
-      return this.#tellError(undefined, new ChatError("invalid_request", "Expected a text frame"), undefined);
-    }
-    if (state.is === "opening") {
-      if (state.waiting.length >= DEPTH_MAX) return this.#shut("too_much");
-      state.waiting.push(data);
-      return;
-    }
-    let parsed: ReturnType<typeof parseFrame>;
-    try {
-      parsed = parseFrame(data, this.#batch);
-    } catch (fault) {
-      return this.#tellError(undefined, fault, undefined);
-    }
-    for (const command of parsed) {
-      if ("bad" in command) this.#tellError(command.id, command.bad, undefined);
-      else if (state.is === "anonymous") this.#signIn(command);
-      else this.#queue(state.live, command);
-    }
-  }
-
-  #signIn(command: Command): void {
-    const { event, data, id } = command;
-    if (this.#state.is !== "anonymous") {
-      return this.#tellError(id, new ChatError("unauthenticated", "One authenticate at a time"), event);
-    }
-    const token = typeof data === "object" && data !== null && "token" in data ? data.token : undefined;
-    if (event !== "authenticate" || typeof token !== "string") {
-      return this.#tellError(
-        id,
-        new ChatError("unauthenticated", "Expected authenticate with a token first"),
-        event,
-      );
-    }
-    clearTimeout(this.#state.timer);
-    this.#state = { is: "opening", waiting: [] };
-    void this.#uses.auth(token).then(
-      (actor) => {
-        if (this.#state.is === "closed") return;
-        const answer = toJson({ userId: actor.userId, expiresAt: actor.expiresAt.toISOString() });
-        return this.#greet(actor, () => id !== undefined && this.send(encodeAck(id, answer)));
-      },
-      (fault) => {
-        this.#tellError(id, fault, event);
-        this.#shut("token");
-      },
-    );
-  }
-
-  #queue(live: LiveConnection, command: Command): void {
-    if (this.#lane.depth >= DEPTH_MAX) return live.connection.close("too_much");
-    const concurrent = isCommandName(command.event) && commands[command.event].concurrent;
-    this.#lane.add(concurrent, () => this.#run(live, command));
-  }
-
-  async #run(live: LiveConnection, { event, data, id }: Command): Promise<void> {
-    const after: (() => void)[] = [];
-    const call: Call = {
-      actor: live.actor,
-      connection: live.connection,
-      acked: id !== undefined,
-      afterAnswer: (action) => after.push(action),
-      renew: (token) => live.renew(token),
-    };
-    try {
-      const answer = await this.#uses.commands.run(event, call, data);
-      if (live.connection.closed === undefined && id !== undefined) this.send(encodeAck(id, answer));
-      for (const action of after) action();
-    } catch (fault) {
-      this.#tellError(id, fault, event);
-    }
-  }
-
-  #tellError(id: CommandId | undefined, fault: unknown, command: string | undefined): void {
-    const told = fault instanceof ChatError ? fault : new ChatError("internal");
-    const requestId = newRequestId();
-    if (!(fault instanceof ChatError)) {
-      this.#uses.log.error("command.fault", {
-        requestId,
-        command: command?.slice(0, 64),
-        ...describeFault(fault),
-      });
-    }
-    if (id !== undefined) return this.send(encodeAckError(id, told.toBody(requestId)));
-    const body = {
-      ...told.toBody(requestId),
-      ...(command === undefined ? {} : { command: command.slice(0, 64).toWellFormed() }),
-    };
-    this.send(encodePush("error", toJson(body) as JsonText));
-  }
-
-  #ended(): void {
-    const state = this.#state;
-    this.#state = { is: "closed" };
-    this.#gatherer?.close();
-    this.#lane.clear();
-    if (state.is === "anonymous") clearTimeout(state.timer);
-    if (state.is === "open") state.live.end();
-    this.#onClosed();
   }
 }

@@ -172,7 +172,8 @@ Deno.test("startEmbeddedPostgres() stops the server of an owner that was killed"
 Deno.test("startEmbeddedPostgres() is not hindered by stale files, whoever has their pid now", async () => {
   const { dataDir, database } = await usedCluster();
   const cluster = join(dataDir, "cluster");
-  const stranger = new Deno.Command("sleep", { args: ["600"] }).spawn();
+  const uid = (await Deno.stat(cluster)).uid ?? 0; // Postgres minds only strangers of its own account
+  const stranger = new Deno.Command("sleep", { args: ["600"], uid }).spawn();
   const ended = new Deno.Command("true").spawn();
   await ended.status;
   const pidFileOf = (pid: number): string =>

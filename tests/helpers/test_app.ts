@@ -76,6 +76,8 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     CHAT_SWEEP_INTERVAL: "200",
     CHAT_GAP_HOLD: "30",
     LOG_LEVEL: "debug",
+    CHAT_RATE_COMMANDS: "0",
+    CHAT_RATE_CHANGES: "0",
     ...options.env,
   };
   const config = readConfig("development", {}, (name) => env[name]);

@@ -1,0 +1,85 @@
+/**
+ * The work queue: what sockets have sent waits here and is worked off in turns, one piece of each source a round, so
+ * that a busy client cannot starve the others. After a slice of work the runtime gets time to read every socket.
+ * When work waits too long, or the event loop itself is late, the node is overloaded: doors then shed.
+ */
+type Job = () => void;
+
+const SLICE_MS = 10;
+/** Between slices when there is more to do than a slice: time to read sockets that nobody has served yet. */
+const PAUSE_MS = 2;
+const LAG_LOOK_MS = 100;
+const OVERLOAD_MS = 750;
+
+export class WorkQueue implements Disposable {
+  /** In the order of turns. */
+  readonly #sources = new Map<object, { jobs: { run: Job; at: number }[] }>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #waitMs = 0;
+  #lagMs = 0;
+  #lagTimer: ReturnType<typeof setTimeout>;
+
+  constructor() {
+    this.#lagTimer = this.#watchLag();
+  }
+
+  /** How long the last piece of work waited for its turn. */
+  get waitMs(): number {
+    return this.#sources.size === 0 ? 0 : this.#waitMs;
+  }
+
+  /** How late the event loop was at the last look. */
+  get lagMs(): number {
+    return this.#lagMs;
+  }
+
+  get overloaded(): boolean {
+    return this.waitMs > OVERLOAD_MS || this.#lagMs > OVERLOAD_MS;
+  }
+
+  /** `run` must not throw. */
+  add(source: object, run: Job): void {
+    const job = { run, at: performance.now() };
+    const queue = this.#sources.get(source);
+    if (queue === undefined) this.#sources.set(source, { jobs: [job] });
+    else queue.jobs.push(job);
+    this.#timer ??= setTimeout(() => this.#work(), 0);
+  }
+
+  /** Forgets what of the source has not begun. */
+  drop(source: object): void {
+    this.#sources.delete(source);
+  }
+
+  #work(): void {
+    const started = performance.now();
+    let now = started;
+    while (this.#sources.size > 0 && now - started < SLICE_MS) {
+      for (const [source, queue] of this.#sources) {
+        const job = queue.jobs.shift();
+        this.#sources.delete(source);
+        if (queue.jobs.length > 0) this.#sources.set(source, queue); // at the end of the line
+        if (job === undefined) continue;
+        this.#waitMs = now - job.at;
+        job.run();
+        now = performance.now();
+        if (now - started >= SLICE_MS) break;
+      }
+    }
+    this.#timer = this.#sources.size === 0 ? undefined : setTimeout(() => this.#work(), PAUSE_MS);
+  }
+
+  #watchLag(): ReturnType<typeof setTimeout> {
+    const due = performance.now() + LAG_LOOK_MS;
+    return setTimeout(() => {
+      this.#lagMs = Math.max(0, performance.now() - due);
+      this.#lagTimer = this.#watchLag();
+    }, LAG_LOOK_MS);
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+    clearTimeout(this.#lagTimer);
+    this.#sources.clear();
+  }
+}

@@ -1,0 +1,113 @@
+/**
+ * Four calls of libc that Deno does not offer: who is at the other end of a file descriptor, which port of ours it
+ * came to, how many bytes the kernel has received on it, and how to end it at once. Linux only; needs --allow-ffi of
+ * the library's path. Nothing here throws once it is open.
+ */
+
+export interface Libc {
+  /** `address|port` of the peer of a TCP socket that is connected; undefined for any other descriptor. */
+  peerOf(fd: number): string | undefined;
+  localPortOf(fd: number): number | undefined;
+  /** Of the connection's whole life, as the kernel counts them. */
+  bytesReceived(fd: number): number;
+  /** Both directions, now: whoever reads or writes there is told that it has ended. */
+  cut(fd: number): void;
+  close(): void;
+}
+
+/** Debian and its like, Fedora and its like, Alpine; deno.json allows exactly these. */
+const PATHS = [
+  "/lib/x86_64-linux-gnu/libc.so.6",
+  "/lib/aarch64-linux-gnu/libc.so.6",
+  "/lib64/libc.so.6",
+  "/lib/libc.musl-x86_64.so.1",
+  "/lib/libc.musl-aarch64.so.1",
+];
+
+const SYMBOLS = {
+  getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
+  getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  shutdown: { parameters: ["i32", "i32"], result: "i32" },
+} as const;
+
+const AF_INET = 2;
+const AF_INET6 = 10;
+const IPPROTO_TCP = 6;
+const TCP_INFO = 11;
+/** tcpi_bytes_received of struct tcp_info, since Linux 4.1. */
+const BYTES_RECEIVED_AT = 128;
+const SHUT_RDWR = 2;
+
+/** Undefined where it cannot work: another system, or without the permission. */
+export function openLibc(): Libc | undefined {
+  if (Deno.build.os !== "linux") return undefined;
+  for (const path of PATHS) {
+    try {
+      return wrap(Deno.dlopen(path, SYMBOLS));
+    } catch {
+      // the next one
+    }
+  }
+  return undefined;
+}
+
+function wrap(library: Deno.DynamicLibrary<typeof SYMBOLS>): Libc {
+  const { getpeername, getsockname, getsockopt, shutdown } = library.symbols;
+  const bytes = new Uint8Array(256);
+  const view = new DataView(bytes.buffer);
+  const length = new Uint32Array(1);
+  const littleEndian = new Uint8Array(new Uint16Array([1]).buffer)[0] === 1;
+  const name = (call: typeof getpeername, fd: number): boolean => {
+    length[0] = 128;
+    return call(fd, bytes, length) === 0;
+  };
+  return {
+    peerOf: (fd) => name(getpeername, fd) ? readAddress(bytes, view, littleEndian) : undefined,
+    localPortOf: (fd) => name(getsockname, fd) ? view.getUint16(2) : undefined,
+    bytesReceived: (fd) => {
+      length[0] = bytes.length;
+      const enough = getsockopt(fd, IPPROTO_TCP, TCP_INFO, bytes, length) === 0 &&
+        length[0] >= BYTES_RECEIVED_AT + 8;
+      return enough ? Number(view.getBigUint64(BYTES_RECEIVED_AT, littleEndian)) : 0;
+    },
+    cut: (fd) => void shutdown(fd, SHUT_RDWR),
+    close: () => library.close(),
+  };
+}
+
+/** The family is in the machine's order, port and address in the network's. */
+function readAddress(bytes: Uint8Array, view: DataView, littleEndian: boolean): string | undefined {
+  const family = view.getUint16(0, littleEndian);
+  const port = view.getUint16(2);
+  if (family === AF_INET) return peerKey(bytes.subarray(4, 8).join("."), port);
+  if (family !== AF_INET6) return undefined;
+  const groups = Array.from({ length: 8 }, (_, i) => view.getUint16(8 + 2 * i).toString(16));
+  return peerKey(groups.join(":"), port);
+}
+
+/** One spelling of a peer, however the runtime writes its address. */
+export function peerKey(hostname: string, port: number): string {
+  if (!hostname.includes(":")) return `${hostname}|${port}`;
+  const groups = expandIpv6(hostname);
+  const mapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff;
+  if (!mapped) return `${groups.map((group) => group.toString(16)).join(":")}|${port}`;
+  const [high = 0, low = 0] = groups.slice(6);
+  return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}|${port}`;
+}
+
+/** The eight groups of an IPv6 address, scope left out. */
+export function expandIpv6(text: string): number[] {
+  const [plain = ""] = text.split("%");
+  const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(plain);
+  const hex = (high: string | undefined, low: string | undefined) =>
+    ((Number(high) << 8) | Number(low)).toString(16);
+  const whole = dotted === null
+    ? plain
+    : `${dotted[1]}${hex(dotted[2], dotted[3])}:${hex(dotted[4], dotted[5])}`;
+  const [head = "", tail] = whole.split("::");
+  const groupsOf = (part: string) => part === "" ? [] : part.split(":").map((group) => parseInt(group, 16));
+  const before = groupsOf(head);
+  const after = tail === undefined ? [] : groupsOf(tail);
+  return [...before, ...new Array(Math.max(0, 8 - before.length - after.length)).fill(0), ...after];
+}
