@@ -6,9 +6,10 @@ import { type Config, readConfig } from "./src/config.ts";
 import { startApp } from "./src/app.ts";
 import { banner } from "./src/banner.ts";
 import { createTokenMaker } from "./src/chat/dev_tokens.ts";
+import { ChatError } from "./src/protocol/errors.ts";
 import { createLog, describeFault, type Log } from "./src/log.ts";
-import { migrate } from "./src/store/migrate.ts";
-import { Database } from "./src/store/database.ts";
+import { migrate, requireMigrated } from "./src/store/migrate.ts";
+import { Database, faultCode, isUnreachable } from "./src/store/database.ts";
 import { renewEpoch } from "./src/store/rooms.ts";
 
 /** After the drain, for closing; a peer that does not read would hold its socket for half a minute. */
@@ -26,6 +27,7 @@ async function start(config: Config, log: Log): Promise<void> {
   log.warn("direct_messages.unencrypted", {
     text: "Direct messages are stored unencrypted: encryption is not built yet",
   });
+  await requireMigrated(config.database, MIGRATIONS);
   await using app = await startApp(config, { log });
   log.info("server.listening", { port: app.port, mode: config.mode, region: config.node.region });
   await untilSignal(config, log);
@@ -94,12 +96,22 @@ async function main(verb: string): Promise<void> {
   throw new TypeError(`Expected start, dev, migrate or new-epoch, not ${verb}`);
 }
 
+/** One line where the cause is outside; with the stack where it is ours. */
+function explain(fault: unknown): string {
+  if (fault instanceof Deno.errors.AddrInUse) {
+    return `The port ${Deno.env.get("PORT") ?? 3001} is taken: choose another with PORT`;
+  }
+  if (fault instanceof TypeError || fault instanceof ChatError) return fault.message;
+  if (fault instanceof Error && fault.name === "EmbeddedPostgresInUse") return fault.message;
+  if (isUnreachable(fault)) return `The database cannot be reached: ${faultCode(fault)}`;
+  return Deno.inspect(fault);
+}
+
 if (import.meta.main) {
   try {
     await main(Deno.args[0] ?? "start");
   } catch (fault) {
-    const text = fault instanceof TypeError ? fault.message : Deno.inspect(fault);
-    await Deno.stderr.write(new TextEncoder().encode(`${text}\n`));
+    Deno.stderr.writeSync(new TextEncoder().encode(`${explain(fault)}\n`));
     Deno.exitCode = 1;
   }
 }

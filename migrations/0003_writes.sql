@@ -125,11 +125,13 @@ begin
   return done_v1(changes);
 end $$;
 
--- p: {roomId, userId, isAdmin, courses, role, limit}. Open to all but private rooms and other courses' rooms.
+-- p: {roomId, userId, isAdmin, role, limit}. Open to all but private rooms and other courses' rooms. Which courses
+-- one takes is what the newest token said, whatever an older one that is still valid says.
 create function join_room_v1(p jsonb) returns jsonb language plpgsql volatile set lock_timeout = '1s' as $$
 declare
   r rooms;
   m memberships;
+  u users;
   who text := p->>'userId';
 begin
   select * into r from rooms where id = (p->>'roomId')::uuid for no key update;
@@ -138,8 +140,9 @@ begin
   if m.user_id is not null and m.left_seq is null then return done_v1('[]'); end if;
   if r.type = 'DIRECT' then return refused_v1('not_found'); end if;
   if m.is_blocked then return refused_v1('banned'); end if;
+  select * into u from users where id = who for no key update; -- or a course that is just being lost is not seen
   if not (p->>'isAdmin')::boolean and ((r.is_private and m.left_reason is distinct from 'suspended')
-    or (r.course_id is not null and not p->'courses' ? r.course_id)) then return refused_v1('not_found'); end if;
+    or (r.course_id is not null and not r.course_id = any (u.courses))) then return refused_v1('not_found'); end if;
   if r.member_count >= least(coalesce(r.max_members, (p->>'limit')::integer), (p->>'limit')::integer) then
     return refused_v1('room_full');
   end if;
@@ -174,7 +177,7 @@ begin
   if r.type = 'DIRECT' then return refused_v1('direct'); end if;
   if rank < (case when r.is_private then p->>'minRank' else p->>'minRankOpen' end)::integer
     or (role_rank_v1(p->>'role') > 1 and role_rank_v1(p->>'role') >= rank and rank < 4) then return refused_v1('forbidden'); end if;
-  select * into u from users where id = p->>'userId';
+  select * into u from users where id = p->>'userId' for no key update; -- as in join_room_v1
   if u.id is null then return refused_v1('user_not_found'); end if;
   select * into m from memberships where room_id = r.id and user_id = u.id;
   if m.user_id is not null and m.left_seq is null then return done_v1('[]'); end if;
@@ -205,7 +208,7 @@ begin
   if r.type = 'DIRECT' then return refused_v1('direct'); end if;
   select * into m from memberships where room_id = r.id and user_id = who;
   target_rank := case when m.left_seq is null then role_rank_v1(m.role) else 0 end;
-  if (patch ? 'role' and rank < (p->'minRanks'->>'role')::integer)
+  if (patch ? 'role' and rank < (p->'minRanks'->>'role')::integer and who <> p->>'actorId')
     or (patch ? 'isMuted' and rank < (p->'minRanks'->>'mute')::integer)
     or (patch ? 'isBlocked' and rank < (p->'minRanks'->>'ban')::integer)
     -- one may act on those below, an owner on anyone; on oneself only to step down

@@ -16,7 +16,8 @@ const CLOCK_TOLERANCE_S = 30;
 const claims = z.object({
   sub: userId,
   name: z.string().max(1_000).optional(),
-  picture: z.url({ protocol: /^https?$/ }).max(2_048).optional().catch(undefined),
+  picture: z.url({ protocol: /^https?$/ }).max(2_048).refine((url) => url === cleanText(url)).optional()
+    .catch(undefined),
   role: z.enum(PLATFORM_ROLES).default("student"),
   courses: z.array(z.string().min(1).max(COURSE_ID_MAX)).max(COURSES_MAX).default([]),
   iat: z.number().optional(),
@@ -70,10 +71,13 @@ function toActor(payload: JWTPayload): Actor {
     role,
     courses: courses.map((course) => cleanText(course)),
     isAdmin: role === "admin",
-    issuedAt: new Date((iat ?? Date.now() / 1000) * 1000),
+    issuedAt: new Date(Math.min(Math.max(iat ?? thisMinute(), 0) * 1000, Date.now())),
     expiresAt: new Date(Math.min(exp * 1000, Date.now() + 3_650 * 86_400_000)),
   };
 }
+
+/** For a token that does not say when it was made. */
+const thisMinute = (): number => Math.floor(Date.now() / 60_000) * 60;
 
 function toChatError(fault: unknown): ChatError {
   if (fault instanceof ChatError) return fault;

@@ -4,7 +4,7 @@
  */
 import type { z } from "zod";
 import { type CommandInput, type CommandName, commands, isCommandName } from "../protocol/commands.ts";
-import { ChatError } from "../protocol/errors.ts";
+import { ChatError, invalidField } from "../protocol/errors.ts";
 import { type JsonText, toJson } from "../protocol/json_text.ts";
 import type { Call } from "./actor.ts";
 import type { DirectMessages } from "./direct_messages.ts";
@@ -107,6 +107,7 @@ async function authenticate(call: Call, ask: CommandInput<"authenticate">): Prom
 
 /** The first fault is told by its field; the rest ride in `details`. */
 export function parseInput<S extends z.ZodType>(schema: S, input: unknown): z.output<S> {
+  refuseHiddenKeys(input);
   const read = schema.safeParse(input ?? {}, { reportInput: false });
   if (read.success) return read.data;
   const issues = read.error.issues.slice(0, 10).map((issue) => {
@@ -125,4 +126,14 @@ export function parseInput<S extends z.ZodType>(schema: S, input: unknown): z.ou
       ...(issues.length > 1 ? { issues } : {}),
     },
   );
+}
+
+/** zod refuses this key in an object, but passes over it in a record of the input. */
+function refuseHiddenKeys(input: unknown): void {
+  if (typeof input !== "object" || input === null) return;
+  for (const [field, value] of Object.entries(input)) {
+    if (typeof value === "object" && value !== null && Object.hasOwn(value, "__proto__")) {
+      throw invalidField(`${field}.__proto__`.slice(0, 200), "no such field");
+    }
+  }
 }

@@ -115,6 +115,10 @@ function conversationJson(row: ConversationRow): JsonText {
   });
 }
 
-const isTimestamp = (text: string): boolean =>
-  /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?$/.test(text) &&
-  !Number.isNaN(Date.parse(`${text.replace(" ", "T")}Z`));
+/** One that Postgres takes: JavaScript knows a 30th of February and a year 0, Postgres does not. */
+function isTimestamp(text: string): boolean {
+  const [, day, time] = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.\d{1,6})?$/.exec(text) ?? [];
+  if (day === undefined || day < "0001") return false;
+  const at = new Date(`${day}T${time}Z`);
+  return !Number.isNaN(at.getTime()) && at.toISOString() === `${day}T${time}.000Z`;
+}

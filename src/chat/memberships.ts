@@ -29,7 +29,6 @@ export class Memberships {
       roomId,
       userId: actor.userId,
       isAdmin: actor.isAdmin,
-      courses: actor.courses,
       role: roleOnJoin(actor, room.type),
       limit: this.#maxMembers,
     });

@@ -45,12 +45,14 @@ export class RoomRules {
     return { answer, changes };
   }
 
-  /** A non-member is told 403 of a room they may know of, 404 of any other. */
+  /** A non-member is told 403 of a room they may know of, and whether they are banned; 404 of any other. */
   async refuse(actor: Actor, code: string, roomId: RoomId | undefined): Promise<ChatError> {
     if (code !== "not_member") return refusal(code);
     const room = roomId === undefined ? undefined : await findRoom(this.db, roomId, actor.userId);
     if (room === undefined || !mayKnow(actor, room)) return refusal("not_found");
-    return new ChatError("forbidden", "You are not a member of this room");
+    return room.isBanned
+      ? new ChatError("banned")
+      : new ChatError("forbidden", "You are not a member of this room");
   }
 
   /** The room, if the actor may know of it. */

@@ -1,5 +1,5 @@
 /** Rooms: made, listed, found, changed, deleted. Who is in them: memberships.ts. */
-import { invalidField } from "../protocol/errors.ts";
+import { ChatError, invalidField } from "../protocol/errors.ts";
 import type { CommandInput } from "../protocol/commands.ts";
 import { newRoomId, type RoomId } from "../protocol/ids.ts";
 import { asJson, jsonArray, jsonObject, type JsonText, toJson, withFields } from "../protocol/json_text.ts";
@@ -44,7 +44,9 @@ export class Rooms {
   }
 
   async get(actor: Actor, ask: CommandInput<"get_room">): Promise<JsonText> {
-    return jsonObject({ room: listed(await this.#rules.known(actor, ask.roomId)) });
+    const room = await this.#rules.known(actor, ask.roomId);
+    if (room.isBanned && !actor.isAdmin) throw new ChatError("banned");
+    return jsonObject({ room: listed(room) });
   }
 
   async list(actor: Actor, ask: CommandInput<"list_rooms">): Promise<JsonText> {

@@ -1,5 +1,5 @@
 /**
- * Users: what the newest token says of its bearer is projected into Postgres, once per change and not once per
+ * Users: what the newest token says of its bearer is projected into Postgres, once per token and not once per
  * request. A lost course ends what its bearer heard of its rooms; a regained one gives the memberships back.
  */
 import type { Hub } from "../delivery/hub.ts";
@@ -12,7 +12,8 @@ const REMEMBERED_MAX = 20_000;
 export class Users {
   readonly #db: Database;
   readonly #hub: Hub;
-  readonly #seen = new Map<string, string>();
+  /** The newest token of each user that has been projected. */
+  readonly #seen = new Map<string, { issuedAt: number; claims: string }>();
 
   constructor(uses: { db: Database; hub: Hub }) {
     this.#db = uses.db;
@@ -30,21 +31,32 @@ export class Users {
       issuedAt: actor.issuedAt.toISOString(),
     });
     this.#hub.publish(changes);
+    this.#remember(actor);
+    return { inboxSeq, epoch };
+  }
+
+  /** A token as new as the newest asks nothing, and an older one would change nothing. */
+  async seen(actor: Actor): Promise<void> {
+    const known = this.#seen.get(actor.userId);
+    const issuedAt = actor.issuedAt.getTime();
+    const isNews = known === undefined || issuedAt > known.issuedAt ||
+      (issuedAt === known.issuedAt && claimsOf(actor) !== known.claims);
+    if (isNews) await this.project(actor);
+  }
+
+  #remember(actor: Actor): void {
+    const issuedAt = actor.issuedAt.getTime();
+    if (issuedAt < (this.#seen.get(actor.userId)?.issuedAt ?? 0)) return;
     this.#seen.delete(actor.userId);
-    this.#seen.set(actor.userId, fingerprint(actor));
+    this.#seen.set(actor.userId, { issuedAt, claims: claimsOf(actor) });
     if (this.#seen.size > REMEMBERED_MAX) {
       for (const oldest of this.#seen.keys()) {
         this.#seen.delete(oldest);
         break;
       }
     }
-    return { inboxSeq, epoch };
-  }
-
-  async seen(actor: Actor): Promise<void> {
-    if (this.#seen.get(actor.userId) !== fingerprint(actor)) await this.project(actor);
   }
 }
 
-const fingerprint = (actor: Actor): string =>
+const claimsOf = (actor: Actor): string =>
   JSON.stringify([actor.name, actor.avatarUrl, actor.role, actor.courses]);

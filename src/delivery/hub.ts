@@ -69,7 +69,10 @@ export class Hub implements AsyncDisposable {
     clearTimeout(channel.linger);
     channel.linger = undefined;
     channel.subscriptions.get(connection)?.end();
-    const subscription = new Subscription(connection);
+    const subscription: Subscription = new Subscription(
+      connection,
+      () => this.stopHearing(connection, topic, subscription),
+    );
     channel.subscriptions.set(connection, subscription);
     const heard = this.#heardBy.get(connection) ?? new Map<Topic, Subscription>();
     this.#heardBy.set(connection, heard.set(topic, subscription));
@@ -130,7 +133,6 @@ export class Hub implements AsyncDisposable {
       onRepair: () => this.#repairs++,
       deliver: (push) => {
         for (const subscription of subscriptions.values()) subscription.deliver(push);
-        if (push.ends !== undefined) this.#endSubscriptions(topic, push.ends);
       },
     });
     const open = bus.subscribe(topic, (payload) => {
@@ -140,12 +142,6 @@ export class Hub implements AsyncDisposable {
     const channel: Channel = { topic, stream, subscriptions, open, linger: undefined };
     this.#channels.set(topic, channel);
     return channel;
-  }
-
-  #endSubscriptions(topic: Topic, whose: UserId | "everyone"): void {
-    for (const connection of [...this.#channels.get(topic)?.subscriptions.keys() ?? []]) {
-      if (whose === "everyone" || connection.userId === whose) this.stopHearing(connection, topic);
-    }
   }
 
   #letLinger(channel: Channel): void {

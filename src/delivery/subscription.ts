@@ -16,10 +16,13 @@ type State =
 
 export class Subscription {
   readonly connection: Connection;
+  readonly #onEnd: () => void;
   #state: State = { is: "catching_up", waiting: [], bytes: 0 };
 
-  constructor(connection: Connection) {
+  /** `onEnd`: the stream has told the subscriber that it hears no more. */
+  constructor(connection: Connection, onEnd: () => void) {
     this.connection = connection;
+    this.#onEnd = onEnd;
   }
 
   get ended(): boolean {
@@ -30,7 +33,9 @@ export class Subscription {
     const state = this.#state;
     if ((push.notBefore?.get(this.connection.userId) ?? 0) > push.seq) return;
     if (state.is === "live") {
-      if (push.seq > state.from) this.connection.offer(push);
+      if (push.seq <= state.from) return; // also an end: it was that of an earlier membership
+      this.connection.offer(push);
+      if (push.ends === "everyone" || push.ends === this.connection.userId) this.#onEnd();
     } else if (state.is === "catching_up") {
       state.waiting.push(push);
       state.bytes += push.data.length;

@@ -9,12 +9,18 @@ const DEADLINE_MS = 10_000;
 /** The value; {} for no body. Throws `too_large`, `unsupported_media_type` or `invalid_request`. */
 export async function readJson(request: Request, maxBytes: number): Promise<unknown> {
   if (Number(request.headers.get("content-length") ?? 0) > maxBytes) throw tooLarge(maxBytes);
-  const text = await readText(request, maxBytes);
-  if (text === "") return {};
+  const bytes = await readBytes(request, maxBytes);
+  if (bytes.byteLength === 0) return {};
   const type = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
   if (type !== "application/json") throw new ChatError("unsupported_media_type", "Expected application/json");
   if (request.headers.has("content-encoding")) {
     throw new ChatError("unsupported_media_type", "Content-Encoding: a body is taken as it is only");
+  }
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new ChatError("invalid_request", "The body is not UTF-8");
   }
   try {
     return JSON.parse(text);
@@ -23,35 +29,44 @@ export async function readJson(request: Request, maxBytes: number): Promise<unkn
   }
 }
 
-async function readText(request: Request, maxBytes: number): Promise<string> {
-  if (request.body === null) return "";
+async function readBytes(request: Request, maxBytes: number): Promise<Uint8Array> {
+  if (request.body === null) return new Uint8Array();
   const reader = request.body.getReader();
   const timer = setTimeout(() => void reader.cancel("too slow").catch(() => {}), DEADLINE_MS);
   const started = performance.now();
-  const decoder = new TextDecoder("utf-8", { fatal: true });
-  let text = "";
-  let bytes = 0;
+  const parts: Uint8Array[] = [];
+  let length = 0;
   try {
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      bytes += part.value.byteLength;
-      if (bytes > maxBytes) {
+      length += part.value.byteLength;
+      if (length > maxBytes) {
         void reader.cancel("too large").catch(() => {});
         throw tooLarge(maxBytes);
       }
-      text += decoder.decode(part.value, { stream: true });
+      parts.push(part.value);
     }
-    if (performance.now() - started >= DEADLINE_MS) {
-      throw new ChatError("invalid_request", "The body did not come in time");
-    }
-    return text + decoder.decode();
   } catch (fault) {
     if (fault instanceof ChatError) throw fault;
-    throw new ChatError("invalid_request", "The body could not be read as UTF-8", undefined, {
-      cause: fault,
-    });
+    throw new ChatError("invalid_request", "The body could not be read", undefined, { cause: fault });
   } finally {
     clearTimeout(timer);
   }
+  if (performance.now() - started >= DEADLINE_MS) {
+    throw new ChatError("invalid_request", "The body did not come in time");
+  }
+  return joined(parts, length);
+}
+
+function joined(parts: readonly Uint8Array[], length: number): Uint8Array {
+  const [first] = parts;
+  if (first?.byteLength === length) return first;
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.byteLength;
+  }
+  return whole;
 }
 
 const tooLarge = (maxBytes: number): ChatError =>

@@ -71,6 +71,7 @@ export class ChatError extends Error {
       status,
       headers: {
         "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
         "x-request-id": requestId,
         ...(retryable && status !== 500 ? { "retry-after": "1" } : {}),
         ...(status === 401 ? { "www-authenticate": "Bearer" } : {}),

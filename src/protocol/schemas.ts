@@ -53,19 +53,24 @@ export function prose(max: number): z.ZodType<string, string> {
 const uuid = z.uuid({ error: "Expected an id (UUID)" }).transform((text) => text.toLowerCase());
 export const roomId = uuid as unknown as z.ZodType<RoomId, string>;
 export const messageId = uuid as unknown as z.ZodType<MessageId, string>;
-export const userId = z.string().min(1).max(limits.USER_ID_MAX).refine(
-  (text) => text.isWellFormed() && text.search(CONTROL) < 0,
-  { error: "Expected a user id" },
-) as unknown as z.ZodType<UserId, string>;
+
+/** Kept exactly as it is, or refused. */
+const exactly = (max: number, error: string): z.ZodType<string, string> =>
+  z.string().refine(
+    (text) => text !== "" && codePoints(text) <= max && text.isWellFormed() && !/\p{Cc}/u.test(text),
+    { error },
+  ).meta({ minLength: 1, maxLength: max });
+
+export const userId = exactly(limits.USER_ID_MAX, "Expected a user id") as unknown as z.ZodType<
+  UserId,
+  string
+>;
 export const seq = z.int().min(0);
 export const pageLimit = z.int().min(1).max(limits.PAGE_LIMIT_MAX).default(limits.PAGE_LIMIT_DEFAULT);
 export const cursor = z.string().min(1).max(1_000).meta({
   description: "Opaque: `nextCursor` of the page before",
 });
-export const clientMessageId = z.string().min(1).max(limits.CLIENT_MESSAGE_ID_MAX).refine(
-  (text) => text.isWellFormed() && text.search(CONTROL) < 0,
-  { error: "Expected printable text" },
-);
+export const clientMessageId = exactly(limits.CLIENT_MESSAGE_ID_MAX, "Expected printable text");
 export const position = z.strictObject({ epoch: z.string().min(1).max(64), seq }).meta({
   id: "Position",
 }) satisfies z.ZodType<Position>;

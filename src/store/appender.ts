@@ -2,16 +2,18 @@
  * The appender: the only way a message reaches Postgres. Sends are grouped into one call of
  * append_messages_v1 by lane (a hash of the room), each lane on its own connection.
  *
- * Invariants: a room's messages are in one flush at a time, so what one connection sent in order is stored
- * in order, even when a flush has to be tried again; other rooms of the lane do not wait for it. A lone
- * message waits for nobody. A bad item never fails its neighbours. Trying again after an unknown outcome is
- * safe: the message id and the clientMessageId were there before.
+ * Invariants: a room's messages are in one call at a time, so what one connection sent in order is stored in
+ * order, even when a call has to be tried again. A room that is locked, or holds what no call can store, goes on
+ * apart, over connections of its own: the others of its lane lose one lock timeout by it and no more. A lone message waits for
+ * nobody. A bad item never fails its neighbours. Trying again after an unknown outcome is safe: the message id
+ * and the clientMessageId were there before.
  */
 import { ChatError } from "../protocol/errors.ts";
 import type { MessageId, RoomId, UserId } from "../protocol/ids.ts";
 import { describeFault, type Log } from "../log.ts";
 import type { DirectPlaces } from "./changes.ts";
-import { type Database, isRetryable, isUnreachable, pause, type Sql } from "./database.ts";
+import { type Database, faultCode, isRetryable, isUnreachable, pause } from "./database.ts";
+import type { Link } from "./link.ts";
 
 /** Two users' direct room, named before it exists; see store/rooms.ts. */
 export interface DirectPair {
@@ -53,10 +55,10 @@ interface Item {
 }
 
 interface Lane {
-  sql: Sql;
-  /** Waiting items by room (or direct key), in order of arrival. */
+  link: Link;
+  /** Waiting items by room (or direct key), in order of arrival; there is a queue as long as a call is under way. */
   waiting: Map<string, Item[]>;
-  /** Rooms that wait and are in no flush. */
+  /** Rooms that wait and are in no call. */
   ready: Set<string>;
   inFlight: number;
   scheduled: boolean;
@@ -77,8 +79,8 @@ export class Appender {
   constructor(db: Database, log: Log) {
     this.#db = db;
     this.#log = log;
-    this.#lanes = db.lanes.map((sql) => ({
-      sql,
+    this.#lanes = db.lanes.map((link) => ({
+      link,
       waiting: new Map(),
       ready: new Set(),
       inFlight: 0,
@@ -94,7 +96,7 @@ export class Appender {
   /** A statement's first use on a connection costs two round trips: take them before the first message does. */
   async warm(): Promise<void> {
     await this.#db.deadline(
-      Promise.all(this.#lanes.map((lane) => this.#call(lane.sql, []))),
+      Promise.all(this.#lanes.map((lane) => this.#call(lane.link, []))),
       this.#db.timeoutMs,
     );
   }
@@ -135,97 +137,94 @@ export class Appender {
 
   #flush(lane: Lane): void {
     const taken = new Map<string, Item[]>();
-    let rows = 0;
-    let bytes = 0;
+    let [rows, bytes] = [ROWS_MAX, BYTES_MAX];
     for (const key of lane.ready) {
-      const queue = lane.waiting.get(key) ?? [];
-      let count = 0;
-      for (const item of queue) {
-        if (rows > 0 && (rows === ROWS_MAX || bytes + item.json.length > BYTES_MAX)) break;
-        count++;
-        rows++;
-        bytes += item.json.length;
-      }
-      if (count === 0) break;
+      const items = take(lane, key, rows, bytes, taken.size === 0);
+      if (items.length === 0) break;
       lane.ready.delete(key);
-      taken.set(key, queue.splice(0, count));
+      taken.set(key, items);
+      rows -= items.length;
+      bytes -= bytesOf(items);
     }
     lane.inFlight++;
-    void this.#store(lane, [...taken.values()]).finally(() => {
+    void this.#storeTogether(lane, taken).finally(() => {
       lane.inFlight--;
-      this.#queuedBytes -= bytes;
-      for (const key of taken.keys()) {
-        if ((lane.waiting.get(key)?.length ?? 0) > 0) lane.ready.add(key);
-        else lane.waiting.delete(key);
-      }
       this.#schedule(lane);
     });
   }
 
-  /** Settles every item; never throws. `rooms` holds each room's items in order. */
-  async #store(lane: Lane, rooms: Item[][]): Promise<void> {
-    const groups = rooms.map((items) => items.filter((item) => !item.abandoned));
-    for (const item of rooms.flat()) {
-      if (item.abandoned) item.fail(new ChatError("unavailable", "The message was not sent in time"));
-    }
-    const items = groups.flat();
-    if (items.length === 0) return;
+  /** Never throws. Whoever did not cause a failure must not wait for who did: from then on each room is alone. */
+  async #storeTogether(lane: Lane, rooms: Map<string, Item[]>): Promise<void> {
+    const items = [...rooms.values()].flat();
     try {
-      this.#settle(items, await this.#persist(lane.sql, items, groups.length === 1));
+      await this.#persist(lane.link, items);
     } catch (fault) {
-      if (groups.length > 1) {
-        // one locked or faulty room must not hold up the others: each goes its own way, over the pool
-        await Promise.all(groups.map((group) => this.#store({ ...lane, sql: this.#db.sql }, [group])));
-      } else if (items.length > 1 && !isRetryable(fault) && !isUnreachable(fault)) {
-        for (const item of items) await this.#store({ ...lane, sql: this.#db.sql }, [[item]]);
-      } else {
-        this.#log.error("append.failed", { ...describeFault(fault), items: items.length });
-        for (const item of items) item.fail(fault);
+      if (!isUnreachable(fault)) {
+        for (const [key, own] of rooms) void this.#storeApart(lane, key, own);
+        return;
       }
+      this.#fail(items, fault);
+    }
+    for (const [key, own] of rooms) {
+      this.#queuedBytes -= bytesOf(own);
+      if (hasWaiting(lane, key)) lane.ready.add(key);
+      else lane.waiting.delete(key);
     }
   }
 
-  /** Tries again what can succeed: lost races, and unknown outcomes while the deadline allows. */
-  async #persist(sql: Sql, items: Item[], alone: boolean): Promise<AppendRow[]> {
+  /** Until nothing of the room waits; then it may come back to its lane. Never throws. */
+  async #storeApart(lane: Lane, key: string, first: Item[]): Promise<void> {
+    for (let items = first; items.length > 0; items = take(lane, key, ROWS_MAX, BYTES_MAX, true)) {
+      try {
+        await this.#persist(this.#db.apart, items, { waitsForLocks: true });
+      } catch (fault) {
+        if (items.length === 1 || isRetryable(fault) || isUnreachable(fault)) this.#fail(items, fault);
+        else await this.#storeSingly(items);
+      }
+      this.#queuedBytes -= bytesOf(items);
+    }
+    lane.waiting.delete(key);
+  }
+
+  async #storeSingly(items: Item[]): Promise<void> {
+    for (const item of items) {
+      await this.#persist(this.#db.apart, [item], { waitsForLocks: true })
+        .catch((fault) => this.#fail([item], fault));
+    }
+  }
+
+  #fail(items: Item[], fault: unknown): void {
+    this.#log.error("append.failed", { ...describeFault(fault), items: items.length });
+    for (const item of items) item.fail(fault);
+  }
+
+  /** Tries again what can succeed, for as long as somebody waits: lost races, and unknown outcomes. */
+  async #persist(link: Link, items: Item[], { waitsForLocks = false } = {}): Promise<void> {
     const until = performance.now() + this.#db.timeoutMs;
     for (let attempt = 1;; attempt++) {
+      for (const item of items) {
+        if (item.abandoned) item.fail(new ChatError("unavailable", "The message was not sent in time"));
+      }
+      const wanted = items.filter((item) => !item.abandoned);
+      if (wanted.length === 0) return;
       try {
-        return await this.#call(sql, items);
+        return settle(wanted, await this.#call(link, wanted));
       } catch (fault) {
-        const lockWait = isRetryable(fault) && (alone || !isLockTimeout(fault));
-        const again = (lockWait || isUnreachable(fault)) && performance.now() < until && attempt < 10;
-        if (!again) throw fault;
+        const canSucceed = isLockTimeout(fault) ? waitsForLocks : isRetryable(fault) || isUnreachable(fault);
+        if (!canSucceed || performance.now() >= until || this.#db.isClosed) throw fault;
         await pause(Math.min(20 * 2 ** attempt, 500) * (0.5 + Math.random()));
       }
     }
   }
 
-  async #call(sql: Sql, items: Item[]): Promise<AppendRow[]> {
+  async #call(link: Link, items: Item[]): Promise<AppendRow[]> {
     this.#calls++;
     const batch = `[${items.map((item) => item.json).join(",")}]`;
-    return await sql<AppendRow[]>`
-      select ord, code, is_repeat, room_id, seq, message, low, high, inbox_low, inbox_high
-      from append_messages_v1(${batch}::text::jsonb)`;
-  }
-
-  #settle(items: Item[], rows: AppendRow[]): void {
-    for (const row of rows) {
-      const item = items[row.ord - 1];
-      if (item === undefined) continue;
-      item.settle(
-        row.code !== null ? { code: row.code } : {
-          code: null,
-          isRepeat: row.is_repeat,
-          roomId: row.room_id,
-          seq: row.seq,
-          message: row.message,
-          direct: row.low === null
-            ? undefined
-            : { low: row.low, high: row.high, inboxLow: row.inbox_low, inboxHigh: row.inbox_high },
-        },
-      );
-    }
-    for (const item of items) item.fail(new Error("append_messages_v1 gave no answer for an item")); // no effect once settled
+    return await link.call((sql) =>
+      sql<AppendRow[]>`
+        select ord, code, is_repeat, room_id, seq, message, low, high, inbox_low, inbox_high
+        from append_messages_v1(${batch}::text::jsonb)`
+    );
   }
 }
 
@@ -242,7 +241,40 @@ interface AppendRow {
   inbox_high: number;
 }
 
-const isLockTimeout = (fault: unknown): boolean => (fault as { code?: unknown }).code === "55P03";
+const isLockTimeout = (fault: unknown): boolean => faultCode(fault) === "55P03";
+
+const hasWaiting = (lane: Lane, key: string): boolean => (lane.waiting.get(key)?.length ?? 0) > 0;
+
+const bytesOf = (items: Item[]): number => items.reduce((sum, item) => sum + item.json.length, 0);
+
+/** The front of a room's queue, as far as it fits; one item at least if `atLeastOne`. */
+function take(lane: Lane, key: string, rows: number, bytes: number, atLeastOne: boolean): Item[] {
+  const queue = lane.waiting.get(key) ?? [];
+  let count = 0;
+  for (let left = bytes; count < Math.min(rows, queue.length); count++) {
+    left -= queue[count]?.json.length ?? 0;
+    if (left < 0 && !(atLeastOne && count === 0)) break;
+  }
+  return queue.splice(0, count);
+}
+
+function settle(items: Item[], rows: AppendRow[]): void {
+  for (const row of rows) {
+    items[row.ord - 1]?.settle(
+      row.code !== null ? { code: row.code } : {
+        code: null,
+        isRepeat: row.is_repeat,
+        roomId: row.room_id,
+        seq: row.seq,
+        message: row.message,
+        direct: row.inbox_low === null
+          ? undefined
+          : { low: row.low, high: row.high, inboxLow: row.inbox_low, inboxHigh: row.inbox_high },
+      },
+    );
+  }
+  if (rows.length < items.length) throw new Error("append_messages_v1 gave no answer for an item");
+}
 
 function encode(draft: Draft): string {
   const { target, ...rest } = draft;

@@ -7,8 +7,9 @@ import postgres from "postgres";
 import { ChatError } from "../protocol/errors.ts";
 import type { DatabaseConfig } from "../config.ts";
 import { describeFault, type Log } from "../log.ts";
+import { Link, type Sql } from "./link.ts";
 
-export type Sql = postgres.Sql<{ bigint: number }>;
+export type { Sql };
 /** One row of a query; columns as the caller names them. */
 export type Row = Record<string, unknown>;
 
@@ -45,12 +46,17 @@ export function faultCode(fault: unknown): string {
 export const isRetryable = (fault: unknown): boolean => RETRYABLE.has(faultCode(fault));
 export const isUnreachable = (fault: unknown): boolean => UNREACHABLE.has(faultCode(fault));
 
+/** Rooms that went apart from their lanes: a few at a time, and none behind another. */
+const APART = { max: 4, max_pipeline: 0, idle_timeout: 10 };
+
 export class Database implements AsyncDisposable {
-  readonly sql: Sql;
-  readonly lanes: readonly Sql[];
+  readonly pool: Link;
+  readonly lanes: readonly Link[];
+  readonly apart: Link;
   readonly timeoutMs: number;
   readonly #log: Log;
   #inFlight = 0;
+  #closed = false;
 
   constructor(config: DatabaseConfig, log: Log) {
     const options = {
@@ -62,13 +68,22 @@ export class Database implements AsyncDisposable {
       types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
       connection: { application_name: "scroll-chat" },
     };
-    this.sql = postgres(config.url, { ...options, max: config.poolSize });
-    this.lanes = Array.from(
-      { length: config.appendLanes },
-      () => postgres(config.url, { ...options, max: 1 }),
-    );
+    const link = (name: string, own: Readonly<Record<string, number>>): Link =>
+      new Link({
+        open: () => postgres(config.url, { ...options, ...own }),
+        silenceMs: config.timeoutMs,
+        onSilence: () => log.warn("database.silent", { link: name }),
+      });
+    this.pool = link("pool", { max: config.poolSize });
+    this.lanes = Array.from({ length: config.appendLanes }, () => link("lane", { max: 1 }));
+    this.apart = link("apart", APART);
     this.timeoutMs = config.timeoutMs;
     this.#log = log;
+  }
+
+  /** Nothing is tried again once it is. */
+  get isClosed(): boolean {
+    return this.#closed;
   }
 
   /** A read: rows, or `unavailable` after the deadline. */
@@ -111,11 +126,11 @@ export class Database implements AsyncDisposable {
     try {
       for (let attempt = 1;; attempt++) {
         try {
-          return [...await query(this.sql)];
+          return [...await this.pool.call(query)];
         } catch (fault) {
           // every write is safe to repeat: its ids were made before, and a second call finds its work done
           const again = isRetryable(fault) || (isUnreachable(fault) && performance.now() < until);
-          if (!again || attempt === ATTEMPTS) throw fault;
+          if (!again || attempt === ATTEMPTS || this.#closed) throw fault;
           await pause(20 * 2 ** attempt * (0.5 + Math.random()));
         }
       }
@@ -125,7 +140,8 @@ export class Database implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([this.sql, ...this.lanes].map((sql) => sql.end({ timeout: 2 })));
+    this.#closed = true;
+    await Promise.all([this.pool, this.apart, ...this.lanes].map((link) => link.end()));
   }
 }
 

@@ -140,7 +140,7 @@ export function searchMessages(db: Database, ask: SearchAsk): Promise<{ id: Mess
       join memberships s on s.room_id = m.room_id and s.user_id = ${ask.userId} and s.left_seq is null
       join rooms r on r.id = m.room_id and r.deleted_at is null
       where not m.is_deleted and m.recipient_id is null
-        and to_tsvector('simple', m.content) @@ websearch_to_tsquery('simple', ${ask.query})
+        and words_v1(m.content) @@ websearch_to_tsquery('simple', translate(${ask.query}, '<>', '  '))
         and ${ask.roomId === undefined ? sql`true` : sql`m.room_id = ${ask.roomId}`}
         and ${ask.senderId === undefined ? sql`true` : sql`m.sender_id = ${ask.senderId}`}
         and ${ask.before === undefined ? sql`true` : sql`m.id < ${ask.before}`}

@@ -45,6 +45,34 @@ export async function migrate(config: Pick<DatabaseConfig, "url">, folder: URL, 
   }
 }
 
+/** Throws a TypeError that says what to do if the database lacks a migration. A newer database is fine: migrations only add. */
+export async function requireMigrated(config: Pick<DatabaseConfig, "url">, folder: URL): Promise<void> {
+  const wanted = await readFolder(folder);
+  const sql = postgres(config.url, {
+    max: 1,
+    onnotice: () => {},
+    prepare: false,
+    fetch_types: false,
+    connect_timeout: 5,
+  });
+  try {
+    const [table] = await sql<
+      { there: boolean }[]
+    >`select to_regclass('schema_migrations') is not null as there`;
+    const applied = table?.there === true
+      ? await sql<Migration[]>`select name, hash from schema_migrations`
+      : [];
+    const lacking = wanted.filter(({ name }) => !applied.some((known) => known.name === name)).map((
+      { name },
+    ) => name);
+    if (lacking.length > 0) {
+      throw new TypeError(`The database lacks ${lacking.join(", ")}: run deno task migrate first`);
+    }
+  } finally {
+    await sql.end({ timeout: 2 });
+  }
+}
+
 async function readFolder(folder: URL): Promise<Migration[]> {
   const names: string[] = [];
   for await (const entry of Deno.readDir(folder)) {

@@ -55,6 +55,12 @@ const changeRows = (sql: Sql, roomId: RoomId, since: number, limit: number) =>
     (select 'room', r.meta_change_seq, r.meta_change_seq, r.deleted_at is not null, r.created_by, room_json_v1(r)
       from rooms r where r.id = ${roomId} and r.meta_change_seq > ${since})`;
 
+/** `head`: a ReaderStanding as JSON. Materialized by its users, or it would be read again for every row. */
+const readerHead = (sql: Sql, { roomId, userId }: { roomId: RoomId; userId: UserId }) =>
+  sql`select row_to_json(t)::text as head, t.role from (select ${readerColumns(sql, userId)}
+    from server_state s join rooms r on r.id = ${roomId}
+    join memberships m on m.room_id = r.id and m.user_id = ${userId} join users u on u.id = m.user_id) t`;
+
 const readerColumns = (sql: Sql, userId: UserId) =>
   sql`s.epoch, r.last_seq as "lastSeq", r.oldest_seq as "oldestSeq", r.deleted_at is not null as "isDeleted",
     case when m.left_seq is null then m.role end as role, room_json_v1(r) as room, member_json_v1(m, u) as member,
@@ -86,14 +92,13 @@ export async function readerChangesSince(
   db: Database,
   ask: { roomId: RoomId; userId: UserId; since: number; limit: number },
 ): Promise<RoomChanges<ReaderStanding> | undefined> {
-  const rows = await db.read<ReaderStanding & ChangeRow>((sql) =>
-    sql`select h.*, c.* from (
-        select ${readerColumns(sql, ask.userId)} from server_state s join rooms r on r.id = ${ask.roomId}
-        join memberships m on m.room_id = r.id and m.user_id = ${ask.userId} join users u on u.id = m.user_id
-      ) h left join (${changeRows(sql, ask.roomId, ask.since, ask.limit)}) c on h.role is not null
+  const rows = await db.read<ReaderRow>((sql) =>
+    sql`with h as materialized (${readerHead(sql, ask)})
+      select case when row_number() over (order by c.seq) = 1 then h.head end as head, c.*
+      from h left join (${changeRows(sql, ask.roomId, ask.since, ask.limit)}) c on h.role is not null
       order by c.seq limit ${ask.limit + 1}`
   );
-  return gather(rows, ask.roomId, ask.limit);
+  return gather(rows.map(withHead), ask.roomId, ask.limit);
 }
 
 /** For a reader who starts anew: the newest page, oldest first. */
@@ -101,18 +106,24 @@ export async function readerNewest(
   db: Database,
   ask: { roomId: RoomId; userId: UserId; limit: number },
 ): Promise<RoomChanges<ReaderStanding> | undefined> {
-  const rows = await db.read<ReaderStanding & ChangeRow>((sql) =>
-    sql`select h.*, c.* from (
-        select ${readerColumns(sql, ask.userId)} from server_state s join rooms r on r.id = ${ask.roomId}
-        join memberships m on m.room_id = r.id and m.user_id = ${ask.userId} join users u on u.id = m.user_id
-      ) h left join (
+  const rows = await db.read<ReaderRow>((sql) =>
+    sql`with h as materialized (${readerHead(sql, ask)})
+      select case when row_number() over (order by c.seq desc) = 1 then h.head end as head, c.*
+      from h left join (
         select 'message' as kind, m.seq, m.seq as "firstSeq", m.is_deleted as ended, m.sender_id as "userId", message_json_v1(m) as json
         from messages m where m.room_id = ${ask.roomId} order by m.seq desc limit ${ask.limit + 1}
       ) c on h.role is not null order by c.seq desc`
   );
-  const found = gather(rows, ask.roomId, ask.limit);
+  const found = gather(rows.map(withHead), ask.roomId, ask.limit);
   found?.changes.reverse();
   return found;
+}
+
+/** What is told once rides on the first row alone: read markers may be 10 KB. */
+type ReaderRow = ChangeRow & { head: string | null };
+
+function withHead(row: ReaderRow): ReaderStanding & ChangeRow {
+  return { ...row, ...(row.head === null ? {} : JSON.parse(row.head)) };
 }
 
 function gather<S extends RoomStanding>(

@@ -150,7 +150,7 @@ export class SocketWarden implements Disposable {
       else if (now - since >= REQUEST_WITHIN_MS) {
         this.#libc!.cut(fd);
         this.#cuts++;
-        this.#options.log.info("warden.cut", { why: "no request in time" });
+        this.#options.log.debug("warden.cut", { why: "no request in time" });
       }
     }
     for (const peer of this.#known) if (!present.has(peer)) this.#known.delete(peer);

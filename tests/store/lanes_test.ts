@@ -24,6 +24,22 @@ async function lockRoom(store: TestStore, roomId: RoomId): Promise<() => Promise
   };
 }
 
+Deno.test("Appender: 1,000 sends of one moment in 50 rooms are one call a lane", async () => {
+  await using store = await TestStore.open({ lanes: 8 });
+  const [ada] = await store.users("ada") as [UserId];
+  const rooms: RoomId[] = [];
+  while (rooms.length < 50) rooms.push(await store.room([ada]));
+  await store.node.appender.warm();
+  const calls = store.node.appender.calls;
+  const drafts = Array.from(
+    { length: 1_000 },
+    (_, i) => draftOf(toRoom(rooms[i % 50] as RoomId), ada, `m${i}`),
+  );
+  await Promise.all(drafts.map((draft) => send(store.node, draft).then(stored)));
+  ok(store.node.appender.calls - calls <= 8, `${store.node.appender.calls - calls} calls`);
+  for (const roomId of rooms) await checkSequence(store.sql, roomId, 3, 20);
+});
+
 Deno.test("Appender: a room locked for 2 s delays no other lane, and its own lane by one lock timeout", async () => {
   await using store = await TestStore.open({ lanes: LANES });
   const [ada] = await store.users("ada") as [UserId];

@@ -62,7 +62,11 @@ const TEXT = { content: "let me in" };
 type RoomName = keyof Scene["rooms"];
 
 /** Every command that names a room, in one that `by` may not act in. */
-function roomRows(by: Person, code: ErrorCode, room: RoomName | "absent"): Partial<Record<CommandName, Rest>> {
+function roomRows(
+  by: Person,
+  code: ErrorCode,
+  room: RoomName | "absent",
+): Partial<Record<CommandName, Rest>> {
   const row = (more: Json = {}): Rest => [
     by,
     code,
@@ -108,7 +112,10 @@ const reply = (to: keyof Scene["messages"] | "absent") => (scene: Scene): Json =
   replyToId: to === "absent" ? ABSENT : scene.messages[to],
 });
 const inOpen = (more: Json) => (scene: Scene): Json => ({ roomId: scene.rooms.open, ...more });
-const inRoom = (room: RoomName, more: Json = {}) => (scene: Scene): Json => ({ roomId: scene.rooms[room], ...more });
+const inRoom = (room: RoomName, more: Json = {}) => (scene: Scene): Json => ({
+  roomId: scene.rooms[room],
+  ...more,
+});
 const message = (name: keyof Scene["messages"], more: Json = {}) => (scene: Scene): Json => ({
   messageId: scene.messages[name],
   ...more,
@@ -329,7 +336,12 @@ export const REFUSALS: readonly Refusal[] = [
       ["member", "invalid_request", inOpen({ content: "x".repeat(5_001) }), "content"],
       ["member", "invalid_request", inOpen({ content: "🕊".repeat(5_001) }), "content"],
     ],
-    update_message: ["member", "invalid_request", message("ofMember", { content: "x".repeat(5_001) }), "content"],
+    update_message: [
+      "member",
+      "invalid_request",
+      message("ofMember", { content: "x".repeat(5_001) }),
+      "content",
+    ],
     send_direct_message: [
       "member",
       "invalid_request",

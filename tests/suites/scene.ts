@@ -46,17 +46,19 @@ export interface Scene {
     direct: string;
     blockedDirect: string;
   };
-  messages: Record<
-    "ofMember" | "ofOwner" | "ofMuted" | "ofBanned" | "ofLeft" | "ofSuspended" | "deleted",
-    string
-  > & {
-    inClosed: string;
-    inGone: string;
-    inCourse: string;
-    direct: string;
-    directOfFriend: string;
-    blockedDirect: string;
-  };
+  messages:
+    & Record<
+      "ofMember" | "ofOwner" | "ofMuted" | "ofBanned" | "ofLeft" | "ofSuspended" | "deleted",
+      string
+    >
+    & {
+      inClosed: string;
+      inGone: string;
+      inCourse: string;
+      direct: string;
+      directOfFriend: string;
+      blockedDirect: string;
+    };
 }
 
 export const ABSENT = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -70,7 +72,8 @@ export async function setScene(door: Door): Promise<Scene> {
     by[person] = await door.as(person, person === "suspended" ? past : claimsOf(person));
     await by[person].call("list_rooms");
   }
-  const call = (person: Person, command: string, input: Json) => (by[person] as DoorClient).call(command, input);
+  const call = (person: Person, command: string, input: Json) =>
+    (by[person] as DoorClient).call(command, input);
   const make = async (person: Person, input: Json): Promise<string> =>
     (await call(person, "create_room", input)).room.id;
   const say = async (person: Person, roomId: string): Promise<string> =>
@@ -85,7 +88,8 @@ export async function setScene(door: Door): Promise<Scene> {
   const ofBanned = await say("banned", open);
   const ofLeft = await say("left", open);
   const ofMuted = await say("muted", open);
-  const change = (userId: Person, patch: Json) => call("owner", "update_member", { roomId: open, userId, ...patch });
+  const change = (userId: Person, patch: Json) =>
+    call("owner", "update_member", { roomId: open, userId, ...patch });
   await change("roomAdmin", { role: "ADMIN" });
   await change("moderator", { role: "MODERATOR" });
   await change("muted", { isMuted: true });

@@ -1,0 +1,52 @@
+/**
+ * A link: one postgres.js client, replaced when it has fallen silent. Where packets vanish without a word, TCP
+ * takes a quarter of an hour to notice, and postgres.js has no deadline: until then every call would hang.
+ * What was under way is rejected as unreachable; whether to try it again is decided by the callers.
+ */
+import type postgres from "postgres";
+
+export type Sql = postgres.Sql<{ bigint: number }>;
+
+/** A call that has waited this many times the limit ends its client even if other calls were answered. */
+const PATIENCE = 3;
+
+export class Link {
+  readonly #open: () => Sql;
+  readonly #silenceMs: number;
+  readonly #onSilence: () => void;
+  #sql: Sql;
+  #heardAt = 0;
+
+  constructor(uses: { open: () => Sql; silenceMs: number; onSilence: () => void }) {
+    this.#open = uses.open;
+    this.#silenceMs = uses.silenceMs;
+    this.#onSilence = uses.onSilence;
+    this.#sql = uses.open();
+  }
+
+  async call<T>(query: (sql: Sql) => PromiseLike<T>): Promise<T> {
+    const sql = this.#sql;
+    const began = performance.now();
+    let timer = setTimeout(() => {
+      if (this.#heardAt < began) return this.#replace(sql);
+      timer = setTimeout(() => this.#replace(sql), this.#silenceMs * (PATIENCE - 1));
+    }, this.#silenceMs);
+    try {
+      return await query(sql);
+    } finally {
+      clearTimeout(timer);
+      this.#heardAt = performance.now();
+    }
+  }
+
+  #replace(silent: Sql): void {
+    if (silent !== this.#sql) return;
+    this.#sql = this.#open();
+    this.#onSilence();
+    void silent.end({ timeout: 0 });
+  }
+
+  end(): Promise<void> {
+    return this.#sql.end({ timeout: 2 });
+  }
+}
