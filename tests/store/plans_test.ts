@@ -53,10 +53,10 @@ class Watched implements AsyncDisposable {
   constructor(url: string) {
     const settings = {
       session_preload_libraries: "auto_explain",
-      "auto_explain.log_min_duration": 0,
-      "auto_explain.log_analyze": true,
-      "auto_explain.log_timing": false,
-      "auto_explain.log_nested_statements": true,
+      "auto_explain.log_min_duration": "0",
+      "auto_explain.log_analyze": "on",
+      "auto_explain.log_timing": "off",
+      "auto_explain.log_nested_statements": "on",
       "auto_explain.log_format": "json",
       "auto_explain.log_level": "notice",
     };
