@@ -120,7 +120,7 @@ create table messages (
   inbox_high        bigint,
   created_at        timestamptz not null,
   unique (room_id, seq),
-  unique (room_id, sender_id, client_message_id)
+  unique (sender_id, client_message_id, room_id)
 );
 create unique index messages_change on messages (room_id, change_seq);
 -- unread counts: live messages after a marker, and by whom, without a visit to the table
@@ -139,20 +139,19 @@ return to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
 create function role_rank_v1(role text) returns integer language sql immutable parallel safe
 return case role when 'OWNER' then 4 when 'ADMIN' then 3 when 'MODERATOR' then 2 when 'MEMBER' then 1 else 0 end;
 
--- The wire's Message; of a direct room: its DirectMessage.
+-- The wire's Message; of a direct room: its DirectMessage. One expression, put together by hand: the planner writes it
+-- into the query, and it costs a third of what row_to_json in a function of its own does.
 create function message_json_v1(m messages) returns text language sql stable parallel safe as $$
-  select case when (m).recipient_id is null then t.base
-    else left(t.base, -1) || ',' || substr((
-      select row_to_json(d)::text from (
-        select (m).recipient_id as "recipientId", (m).is_encrypted as "isEncrypted",
-          (m).read_at is not null as "isRead", iso_v1((m).read_at) as "readAt") d), 2)
-    end
-  from (select row_to_json(b)::text as base from (
-    select (m).id, (m).room_id as "roomId", (m).seq, (m).change_seq as "changeSeq", (m).sender_id as "senderId",
-      (m).client_message_id as "clientMessageId", (m).content, (m).type, (m).attachments,
-      (m).reply_to_id as "replyToId", (m).is_edited as "isEdited", iso_v1((m).edited_at) as "editedAt",
-      (m).is_deleted as "isDeleted", iso_v1((m).deleted_at) as "deletedAt", (m).reactions,
-      iso_v1((m).created_at) as "createdAt") b) t
+  select '{"id":"' || (m).id || '","roomId":"' || (m).room_id || '","seq":' || (m).seq || ',"changeSeq":' || (m).change_seq
+    || ',"senderId":' || to_json((m).sender_id) || ',"clientMessageId":' || to_json((m).client_message_id)
+    || ',"content":' || to_json((m).content) || ',"type":' || to_json((m).type) || ',"attachments":' || (m).attachments
+    || ',"replyToId":' || coalesce('"' || (m).reply_to_id || '"', 'null')
+    || ',"isEdited":' || (m).is_edited || ',"editedAt":' || coalesce('"' || iso_v1((m).edited_at) || '"', 'null')
+    || ',"isDeleted":' || (m).is_deleted || ',"deletedAt":' || coalesce('"' || iso_v1((m).deleted_at) || '"', 'null')
+    || ',"reactions":' || (m).reactions || ',"createdAt":"' || iso_v1((m).created_at) || '"'
+    || case when (m).recipient_id is null then '}' else
+      ',"recipientId":' || to_json((m).recipient_id) || ',"isEncrypted":' || (m).is_encrypted
+      || ',"isRead":' || ((m).read_at is not null) || ',"readAt":' || coalesce('"' || iso_v1((m).read_at) || '"', 'null') || '}' end
 $$;
 
 create function room_json_v1(r rooms) returns text language sql stable parallel safe as $$

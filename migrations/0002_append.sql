@@ -58,7 +58,7 @@ begin
     )) with ordinality as i(id, named_room, direct_key, named_low, named_high, sender_id, client_message_id, content, type,
       attachments, reply_to_id, sealed, key_id, ord)
   ), checked as (
-    select i.*, r.id as room_id, r.last_seq, r.last_message_at, r.direct_low, r.direct_high, e.id as repeats,
+    select i.*, r.id as room_id, r.last_seq, r.last_message_at, r.direct_low, r.direct_high, e.id as repeats, e.found,
       case when r.direct_low = i.sender_id then r.direct_high else r.direct_low end as recipient_id,
       case
         when r.id is null and exists (select from user_blocks b where (b.blocker_id, b.blocked_id)
@@ -77,34 +77,39 @@ begin
     left join rooms d on d.direct_key = i.direct_key
     left join rooms r on r.id = coalesce(i.named_room, d.id)
     left join memberships m on m.room_id = r.id and m.user_id = i.sender_id
-    left join messages e on e.room_id = r.id and e.sender_id = i.sender_id
-      and e.client_message_id = i.client_message_id
-  ), firsts as (
+    -- "offset 0" keeps the room out of the search: a plan made when rooms were small reads a large one from end to end
+    left join lateral (select x.id, x.room_id, x as found from messages x
+      where x.sender_id = i.sender_id and x.client_message_id = i.client_message_id offset 0) e on e.room_id = r.id
+  ), ranked as (
     -- a repeat inside the batch is the first one's message
-    select c.*, first_value(c.ord) over same as first_ord
-    from checked c where c.code is null and c.repeats is null
-    window same as (partition by c.room_id, c.sender_id, c.client_message_id order by c.ord)
+    select c.*, c.code is null and c.repeats is null
+      and row_number() over (partition by c.room_id, c.sender_id, c.client_message_id, c.code is null order by c.ord) = 1 as is_new
+    from checked c
   ), numbered as (
-    select f.*, f.last_seq + row_number() over (partition by f.room_id order by f.ord) as seq
-    from firsts f where f.ord = f.first_ord
+    -- every item; what is to be stored has a seq. (By "seq is not null" and not by is_new is it found again below:
+    -- the planner takes that for nearly all rows, and does not compare each with each.)
+    select k.*, case when k.is_new then k.last_seq + count(*) filter (where k.is_new) over (partition by k.room_id order by k.ord) end as seq
+    from ranked k
   ), noticed as (
     select n.ord, n.room_id, p.user_id, u.inbox_seq + row_number() over (partition by p.user_id order by n.ord) as inbox_seq
     from numbered n
     cross join lateral (select n.direct_low union select n.direct_high) p(user_id)
     join users u on u.id = p.user_id
+    where n.seq is not null and n.direct_low is not null
   ), inserted as (
     insert into messages as m (id, room_id, seq, change_seq, sender_id, recipient_id, client_message_id, content,
       sealed, key_id, is_encrypted, type, attachments, reply_to_id, created_at, inbox_low, inbox_high)
     select n.id, n.room_id, n.seq, n.seq, n.sender_id, n.recipient_id, n.client_message_id, n.content,
       decode(n.sealed, 'base64'), n.key_id, n.sealed is not null, n.type, coalesce(n.attachments, '[]'), n.reply_to_id,
-      greatest(stamp, n.last_message_at),
-      (select t.inbox_seq from noticed t where t.ord = n.ord and t.user_id = n.direct_low),
-      (select t.inbox_seq from noticed t where t.ord = n.ord and t.user_id = n.direct_high)
+      greatest(stamp, n.last_message_at), low.inbox_seq, high.inbox_seq
     from numbered n
-    returning m.id, m.room_id, m.seq, m.inbox_low, m.inbox_high, message_json_v1(m) as message
+    left join noticed low on low.ord = n.ord and low.user_id = n.direct_low
+    left join noticed high on high.ord = n.ord and high.user_id = n.direct_high
+    where n.seq is not null
+    returning m.room_id, m.sender_id, m.client_message_id, m.seq, m.inbox_low, m.inbox_high, message_json_v1(m) as message
   ), bumped as (
     update rooms r set last_seq = b.seq, last_message_at = greatest(stamp, r.last_message_at)
-    from (select room_id, max(seq) as seq from numbered group by room_id) b
+    from (select room_id, max(seq) as seq from numbered where seq is not null group by room_id) b
     where r.id = b.room_id
   ), inboxes as (
     update users u set inbox_seq = b.inbox_seq
@@ -118,20 +123,17 @@ begin
       joined_inbox_seq = case when m.joined_inbox_seq = 0 and t.inbox_seq is not null then t.first_inbox_seq else m.joined_inbox_seq end
     from (
       select room_id, user_id, max(read_seq) as read_seq, max(inbox_seq) as inbox_seq, min(inbox_seq) as first_inbox_seq from (
-        select room_id, sender_id as user_id, seq as read_seq, null::bigint as inbox_seq from numbered
+        select room_id, sender_id as user_id, seq as read_seq, null::bigint as inbox_seq from numbered where seq is not null
         union all select room_id, user_id, null, inbox_seq from noticed) s
       group by room_id, user_id) t
     where m.room_id = t.room_id and m.user_id = t.user_id
   )
   -- one that finds itself, as our own second try after an unknown outcome does, is no repeat: nobody has told of it
-  select c.ord::integer, c.code, c.code is null and n.ord is null and (c.repeats is distinct from c.id or e.change_seq <> e.seq),
-    c.room_id, coalesce(i.seq, e.seq), coalesce(i.message, message_json_v1(e)),
-    c.direct_low, c.direct_high, coalesce(i.inbox_low, e.inbox_low), coalesce(i.inbox_high, e.inbox_high)
-  from checked c
-  left join firsts f on f.ord = c.ord
-  left join numbered n on n.ord = c.ord
-  left join numbered o on o.ord = f.first_ord
-  left join inserted i on i.id = o.id
-  left join messages e on e.id = c.repeats
-  order by c.ord;
+  select n.ord::integer, n.code,
+    n.code is null and n.seq is null and (n.repeats is distinct from n.id or (n.found).change_seq <> (n.found).seq),
+    n.room_id, coalesce(i.seq, (n.found).seq), coalesce(i.message, message_json_v1(n.found)), n.direct_low, n.direct_high,
+    coalesce(i.inbox_low, (n.found).inbox_low), coalesce(i.inbox_high, (n.found).inbox_high)
+  from numbered n
+  left join inserted i on i.room_id = n.room_id and i.sender_id = n.sender_id and i.client_message_id = n.client_message_id
+  order by n.ord;
 end $$;

@@ -392,10 +392,12 @@ begin
   if m.user_id is null then return refused_v1('not_found'); end if;
   if to_seq > m.last_read_seq then
     update memberships set last_read_seq = to_seq, last_read_at = stamp where room_id = r.id and user_id = m.user_id;
-    if r.type = 'DIRECT' then
-      update messages set read_at = stamp
-        where room_id = r.id and seq > m.last_read_seq and seq <= to_seq and sender_id <> m.user_id and read_at is null;
-    end if;
+  end if;
+  if r.type = 'DIRECT' then -- from the newest that is marked: one's own send has moved the marker past some that are not
+    update messages set read_at = stamp
+      where room_id = r.id and sender_id <> m.user_id and read_at is null and seq <= greatest(to_seq, m.last_read_seq)
+        and seq > coalesce((select x.seq from messages x where x.room_id = r.id and x.sender_id <> m.user_id
+          and x.read_at is not null order by x.seq desc limit 1), 0);
   end if;
   select * into m from memberships where room_id = r.id and user_id = p->>'userId';
   return done_v1('[]') || jsonb_build_object('roomId', r.id, 'moved', m.last_read_at is not distinct from stamp,

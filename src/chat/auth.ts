@@ -2,7 +2,14 @@
  * Auth: from a token to an actor. The algorithm is fixed by configuration, never by the token; keys named in a
  * token's header are ignored except `kid`, which chooses among the configured key set's.
  */
-import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify, type JWTVerifyGetKey } from "jose";
+import {
+  createRemoteJWKSet,
+  customFetch,
+  errors,
+  type JWTPayload,
+  jwtVerify,
+  type JWTVerifyGetKey,
+} from "jose";
 import { z } from "zod";
 import type { JwtConfig } from "../config.ts";
 import { ChatError } from "../protocol/errors.ts";
@@ -37,7 +44,11 @@ export async function createAuth(config: JwtConfig): Promise<Authenticate> {
       false,
       ["verify"],
     )
-    : createRemoteJWKSet(new URL(config.key.url), { timeoutDuration: 5_000, cooldownDuration: 10_000 });
+    : createRemoteJWKSet(new URL(config.key.url), {
+      timeoutDuration: 5_000,
+      cooldownDuration: 10_000,
+      [customFetch]: fetchKeySet,
+    });
   const options = {
     algorithms: [...config.algorithms],
     clockTolerance: CLOCK_TOLERANCE_S,
@@ -54,6 +65,13 @@ export async function createAuth(config: JwtConfig): Promise<Authenticate> {
       throw toChatError(fault);
     }
   };
+}
+
+/** jose leaves the body of a failure unread, and with it a connection open. */
+async function fetchKeySet(url: string, init: RequestInit): Promise<Response> {
+  const response = await fetch(url, init);
+  if (!response.ok) await response.body?.cancel();
+  return response;
 }
 
 function toActor(payload: JWTPayload): Actor {
@@ -88,7 +106,7 @@ function toChatError(fault: unknown): ChatError {
     });
   }
   if (
-    fault instanceof errors.JWKSTimeout ||
+    fault instanceof errors.JWKSTimeout || fault instanceof errors.JWKSInvalid ||
     (fault instanceof TypeError && !(fault instanceof errors.JOSEError))
   ) {
     return new ChatError("unavailable", "The key set cannot be fetched", undefined, { cause: fault });

@@ -16,11 +16,6 @@ export interface RateOptions {
 const BURST_SECONDS = 10;
 const FORGET_MS = 60_000;
 
-interface Bucket {
-  tokens: number;
-  at: number;
-}
-
 export class Rates {
   readonly #commands: Buckets;
   readonly #changes: Buckets;
@@ -40,9 +35,38 @@ export class Rates {
   }
 }
 
+/** How much of something one source may do: `burst` at once, `perSecond` in the long run. */
+export class Allowance {
+  readonly #perSecond: number;
+  readonly #burst: number;
+  #tokens: number;
+  #at = performance.now();
+
+  constructor(limits: { perSecond: number; burst: number }) {
+    this.#perSecond = limits.perSecond;
+    this.#burst = limits.burst;
+    this.#tokens = limits.burst;
+  }
+
+  /** When it was last asked. */
+  get usedAt(): number {
+    return this.#at;
+  }
+
+  /** 0 if there was some; else in how many milliseconds there will be. */
+  take(): number {
+    const now = performance.now();
+    this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#at) / 1000 * this.#perSecond);
+    this.#at = now;
+    if (this.#tokens < 1) return Math.ceil((1 - this.#tokens) / this.#perSecond * 1000);
+    this.#tokens--;
+    return 0;
+  }
+}
+
 class Buckets {
   readonly #perSecond: number;
-  readonly #buckets = new Map<UserId, Bucket>();
+  readonly #buckets = new Map<UserId, Allowance>();
   #swept = performance.now();
 
   constructor(perSecond: number) {
@@ -52,21 +76,18 @@ class Buckets {
   take(userId: UserId): void {
     if (this.#perSecond === 0) return;
     const now = performance.now();
-    const full = this.#perSecond * BURST_SECONDS;
-    const bucket = this.#buckets.get(userId) ?? { tokens: full, at: now };
-    bucket.tokens = Math.min(full, bucket.tokens + (now - bucket.at) / 1000 * this.#perSecond);
-    bucket.at = now;
-    this.#buckets.set(userId, bucket);
     if (now - this.#swept > FORGET_MS) this.#forgetFull(now);
-    if (bucket.tokens < 1) {
-      const retryAfterMs = Math.ceil((1 - bucket.tokens) / this.#perSecond * 1000);
-      throw new ChatError("rate_limited", undefined, { retryAfterMs });
-    }
-    bucket.tokens--;
+    const bucket = this.#buckets.get(userId) ??
+      new Allowance({ perSecond: this.#perSecond, burst: this.#perSecond * BURST_SECONDS });
+    this.#buckets.set(userId, bucket);
+    const retryAfterMs = bucket.take();
+    if (retryAfterMs > 0) throw new ChatError("rate_limited", undefined, { retryAfterMs });
   }
 
   #forgetFull(now: number): void {
     this.#swept = now;
-    for (const [userId, { at }] of this.#buckets) if (now - at > FORGET_MS) this.#buckets.delete(userId);
+    for (const [userId, { usedAt }] of this.#buckets) {
+      if (now - usedAt > FORGET_MS) this.#buckets.delete(userId);
+    }
   }
 }

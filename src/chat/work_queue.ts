@@ -15,6 +15,7 @@ export class WorkQueue implements Disposable {
   /** In the order of turns. */
   readonly #sources = new Map<object, { jobs: { run: Job; at: number }[] }>();
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #heldChars = 0;
   #waitMs = 0;
   #lagMs = 0;
   #lagTimer: ReturnType<typeof setTimeout>;
@@ -35,6 +36,15 @@ export class WorkQueue implements Disposable {
 
   get overloaded(): boolean {
     return this.waitMs > OVERLOAD_MS || this.#lagMs > OVERLOAD_MS;
+  }
+
+  /** Of what sockets have sent and is not done with, all together; `hold` counts it, negative when it is done with. */
+  get heldChars(): number {
+    return this.#heldChars;
+  }
+
+  hold(chars: number): void {
+    this.#heldChars += chars;
   }
 
   /** `run` must not throw. */

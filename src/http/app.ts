@@ -77,14 +77,7 @@ export function createHttpApp(options: HttpOptions): Hono {
 
 function tell(c: Context, fault: Error, log: Log): Response {
   const requestId = newRequestId();
-  if (fault instanceof ChatError) return keepHeaders(c, fault.toResponse(requestId));
+  if (fault instanceof ChatError) return fault.toResponse(requestId);
   log.error("request.fault", { requestId, method: c.req.method, path: c.req.path, ...describeFault(fault) });
-  return keepHeaders(c, new ChatError("internal").toResponse(requestId));
-}
-
-/** `allow` set before the error was thrown. */
-function keepHeaders(c: Context, response: Response): Response {
-  const allow = c.res.headers.get("allow");
-  if (allow !== null) response.headers.set("allow", allow);
-  return response;
+  return new ChatError("internal").toResponse(requestId);
 }

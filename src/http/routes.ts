@@ -43,9 +43,10 @@ export function addCommandRoutes(app: Hono, uses: RouteUses): void {
     });
   }
   for (const [path, methods] of allowed) {
-    app.all(path, (c) => {
-      c.header("allow", methods.join(", "));
-      throw new ChatError("method_not_allowed", `Expected ${methods.join(" or ")}`);
+    app.all(path, () => {
+      throw new ChatError("method_not_allowed", `Expected ${methods.join(" or ")}`, {
+        allow: methods.join(", "),
+      });
     });
   }
 }
@@ -99,7 +100,7 @@ function readQuery(c: Context, types: QueryTypes): Record<string, unknown> {
     if (text === undefined || values.length > 1) throw invalidField(name.slice(0, 64), "Expected once");
     const type = types.get(name);
     if (type === "integer" || type === "number") {
-      input[name] = /^-?\d{1,15}$/.test(text) ? Number(text) : text;
+      input[name] = /^-?\d{1,16}$/.test(text) ? Number(text) : text;
     } else if (type === "boolean") input[name] = text === "true" ? true : text === "false" ? false : text;
     else input[name] = text;
   }

@@ -75,6 +75,7 @@ export class ChatError extends Error {
         "x-request-id": requestId,
         ...(retryable && status !== 500 ? { "retry-after": "1" } : {}),
         ...(status === 401 ? { "www-authenticate": "Bearer" } : {}),
+        ...(status === 405 ? { "allow": String(this.details?.["allow"] ?? "") } : {}),
       },
     });
   }

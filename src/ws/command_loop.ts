@@ -7,10 +7,13 @@ import type { Ticket } from "../chat/admission.ts";
 import { CommandLane } from "../chat/command_lane.ts";
 import type { Commands } from "../chat/commands.ts";
 import type { Connections, LiveConnection } from "../chat/connections.ts";
+import { Allowance } from "../chat/rates.ts";
 import type { WorkQueue } from "../chat/work_queue.ts";
-import { describeFault, type Log } from "../log.ts";
+import type { Log } from "../log.ts";
+import type { CloseReason } from "../protocol/close_codes.ts";
 import { commands, isCommandName } from "../protocol/commands.ts";
 import {
+  type BadCommand,
   type Command,
   type CommandId,
   encodeAck,
@@ -18,10 +21,11 @@ import {
   encodePush,
   parseFrame,
 } from "../protocol/envelope.ts";
-import { ChatError } from "../protocol/errors.ts";
+import { ChatError, type ErrorCode } from "../protocol/errors.ts";
 import { newRequestId } from "../protocol/ids.ts";
 import { toJson } from "../protocol/json_text.ts";
 import { AUTHENTICATE_WITHIN_MS, SEND_QUEUE_BYTES_MAX } from "../protocol/limits.ts";
+import { logFault } from "./guard.ts";
 import type { FrameListener, NativeSocket } from "./socket.ts";
 
 export interface LoopUses {
@@ -32,30 +36,42 @@ export interface LoopUses {
   log: Log;
 }
 
-/** Commands that wait and run; and refusals for their rate in a row after which a client is no longer listened to. */
+export interface LoopInit {
+  batch: boolean;
+  /** Known already from the upgrade request's token, if it had one. */
+  actor: Actor | undefined;
+  ticket: Ticket;
+  onEnded: () => void;
+}
+
+/** Commands that wait and run. */
 const DEPTH_MAX = 1_000;
-const RATE_REFUSALS_MAX = 500;
+/** JSON can be twenty times as large once it is parsed: a frame above this is parsed when its turn comes, alone. */
+const LARGE_CHARS = 64 * 1024;
+/** What no rate of commands counts: frames that are none, and refusals of those that came too fast. */
+const PATIENCE = { perSecond: 50, burst: 500 };
+const TRIES_PATIENCE: ReadonlySet<ErrorCode> = new Set([
+  "rate_limited",
+  "busy",
+  "unknown_command",
+  "unauthenticated",
+]);
 
 type State =
   | { is: "anonymous"; timer: ReturnType<typeof setTimeout> | undefined }
-  | { is: "opening"; waiting: string[] }
+  | { is: "opening"; waiting: (() => void)[] }
   | { is: "open"; live: LiveConnection }
   | { is: "ended" };
 
 export class CommandLoop implements FrameListener {
   readonly #socket: NativeSocket;
   readonly #uses: LoopUses;
-  readonly #init: { batch: boolean; actor: Actor | undefined; ticket: Ticket; onEnded: () => void };
+  readonly #init: LoopInit;
   readonly #lane = new CommandLane();
+  readonly #patience = new Allowance(PATIENCE);
   #state: State = { is: "anonymous", timer: undefined };
-  #rateRefusals = 0;
 
-  /** `actor`: known already from the upgrade request's token, if it had one. */
-  constructor(
-    socket: NativeSocket,
-    uses: LoopUses,
-    init: { batch: boolean; actor: Actor | undefined; ticket: Ticket; onEnded: () => void },
-  ) {
+  constructor(socket: NativeSocket, uses: LoopUses, init: LoopInit) {
     this.#socket = socket;
     this.#uses = uses;
     this.#init = init;
@@ -71,26 +87,23 @@ export class CommandLoop implements FrameListener {
   }
 
   receivedBinary(): void {
-    this.#tellError(undefined, new ChatError("invalid_request", "Expected a text frame"));
+    this.#refuse({ bad: new ChatError("invalid_request", "Expected a text frame"), id: undefined });
   }
 
-  received(text: string): void {
+  received(text: string, done: () => void): void {
     const state = this.#state;
-    if (state.is === "ended") return;
-    if (state.is === "opening") {
-      if (state.waiting.length >= DEPTH_MAX) this.#socket.closeFor("too_much");
-      else state.waiting.push(text);
-      return;
+    if (state.is === "opening") return void state.waiting.push(() => this.received(text, done));
+    if (state.is === "open" && text.length > LARGE_CHARS) {
+      return this.#lane.add(false, async () => {
+        for (const command of this.#parse(text)) await this.#run(state.live, command);
+        done();
+      });
     }
-    try {
-      for (const command of parseFrame(text, this.#init.batch)) {
-        if ("bad" in command) this.#tellError(command.id, command.bad);
-        else if (state.is === "anonymous") this.#signIn(command);
-        else this.#queue(state.live, command);
-      }
-    } catch (fault) {
-      this.#tellError(undefined, fault);
-    }
+    const found = this.#parse(text);
+    let left = found.length;
+    if (left === 0) done();
+    const oneDone = () => --left === 0 && done();
+    for (const command of found) this.#take(command, oneDone);
   }
 
   ended(): void {
@@ -108,6 +121,28 @@ export class CommandLoop implements FrameListener {
     if (this.#state.is !== "open") this.#socket.closeFor("restart");
   }
 
+  /** The commands of a frame; what is none has been refused. */
+  #parse(text: string): Command[] {
+    try {
+      return parseFrame(text, this.#init.batch).filter((each) => {
+        if ("bad" in each) this.#refuse(each);
+        return !("bad" in each);
+      }) as Command[];
+    } catch (fault) {
+      const bad = fault instanceof ChatError ? fault : new ChatError("invalid_request");
+      this.#refuse({ bad, id: undefined });
+      return [];
+    }
+  }
+
+  #take(command: Command, done: () => void): void {
+    const state = this.#state;
+    if (state.is === "opening") return void state.waiting.push(() => this.#take(command, done));
+    if (state.is === "open") return this.#queue(state.live, command, done);
+    if (state.is === "anonymous") this.#signIn(command, state.timer);
+    done();
+  }
+
   /** Registers the connection; what came in meanwhile is worked off afterwards. */
   async #greet(actor: Actor, beforeWork?: () => void): Promise<void> {
     const opening: State = { is: "opening", waiting: [] };
@@ -117,33 +152,29 @@ export class CommandLoop implements FrameListener {
       if (this.#state !== opening) return live.end();
       this.#state = { is: "open", live };
       beforeWork?.();
-      for (const text of opening.waiting) this.received(text);
+      for (const work of opening.waiting) work();
     } catch (fault) {
       this.#tellError(undefined, fault);
       this.#socket.closeFor("restart");
     }
   }
 
-  #signIn(command: Command): void {
-    const { event, data, id } = command;
-    if (this.#state.is !== "anonymous") {
-      return this.#tellError(id, new ChatError("unauthenticated", "One authenticate at a time"), event);
-    }
+  #signIn({ event, data, id }: Command, timer: ReturnType<typeof setTimeout> | undefined): void {
     const token = typeof data === "object" && data !== null && "token" in data ? data.token : undefined;
     if (event !== "authenticate" || typeof token !== "string") {
-      return this.#tellError(
-        id,
-        new ChatError("unauthenticated", "Expected authenticate with a token first"),
-        event,
-      );
+      const fault = new ChatError("unauthenticated", "Expected authenticate with a token first");
+      return this.#tellError(id, fault, event);
     }
-    clearTimeout(this.#state.timer);
-    this.#state = { is: "opening", waiting: [] };
+    clearTimeout(timer);
+    const signingIn: State = { is: "opening", waiting: [] };
+    this.#state = signingIn;
     void this.#authenticate(token).then(
       (actor) => {
-        if (this.#state.is === "ended") return;
+        if (this.#state !== signingIn) return;
         const answer = toJson({ userId: actor.userId, expiresAt: actor.expiresAt.toISOString() });
-        return this.#greet(actor, () => id !== undefined && this.#socket.send(encodeAck(id, answer)));
+        const greeted = this.#greet(actor, () => id !== undefined && this.#send(encodeAck(id, answer)));
+        if (this.#state.is === "opening") this.#state.waiting.push(...signingIn.waiting);
+        return greeted;
       },
       (fault) => {
         this.#tellError(id, fault, event);
@@ -158,22 +189,19 @@ export class CommandLoop implements FrameListener {
     return actor;
   }
 
-  #queue(live: LiveConnection, command: Command): void {
+  #queue(live: LiveConnection, command: Command, done: () => void): void {
     if (this.#uses.work.overloaded) {
-      return this.#tellError(
-        command.id,
-        new ChatError("busy", undefined, { retryAfterMs: 1_000 }),
-        command.event,
-      );
+      this.#tellError(command.id, new ChatError("busy", undefined, { retryAfterMs: 1_000 }), command.event);
+      return done();
     }
-    if (this.#lane.depth >= DEPTH_MAX) return live.connection.close("too_much");
-    // a client that asks and does not read its answers
-    if (this.#socket.queuedBytes() > SEND_QUEUE_BYTES_MAX) return live.connection.close("slow_consumer");
+    if (this.#lane.depth >= DEPTH_MAX) return this.#close("too_much");
     const concurrent = isCommandName(command.event) && commands[command.event].concurrent;
-    this.#lane.add(concurrent, () => this.#run(live, command));
+    this.#lane.add(concurrent, () => this.#run(live, command).then(done));
   }
 
   async #run(live: LiveConnection, { event, data, id }: Command): Promise<void> {
+    if (live.connection.closed !== undefined) return;
+    if (this.#isUnread()) return this.#close("slow_consumer");
     const after: (() => void)[] = [];
     const call: Call = {
       actor: live.actor,
@@ -184,13 +212,10 @@ export class CommandLoop implements FrameListener {
     };
     try {
       const answer = await this.#uses.commands.run(event, call, data);
-      if (live.connection.closed === undefined && id !== undefined) this.#socket.send(encodeAck(id, answer));
+      if (live.connection.closed === undefined && id !== undefined) this.#send(encodeAck(id, answer));
       for (const action of after) action();
-      this.#rateRefusals = 0;
     } catch (fault) {
       this.#tellError(id, fault, event);
-      const refused = fault instanceof ChatError && fault.code === "rate_limited";
-      if (refused && ++this.#rateRefusals > RATE_REFUSALS_MAX) live.connection.close("too_much");
     }
   }
 
@@ -198,15 +223,38 @@ export class CommandLoop implements FrameListener {
     const told = fault instanceof ChatError ? fault : new ChatError("internal");
     const requestId = newRequestId();
     if (told !== fault) {
-      this.#uses.log.error("command.fault", {
-        requestId,
-        command: command?.slice(0, 64),
-        ...describeFault(fault),
-      });
+      logFault(this.#uses.log, "command.fault", fault, { requestId, command: command?.slice(0, 64) });
     }
     const body = told.toBody(requestId);
-    if (id !== undefined) return this.#socket.send(encodeAckError(id, body));
     const named = command === undefined ? {} : { command: command.slice(0, 64).toWellFormed() };
-    this.#socket.send(encodePush("error", toJson({ ...body, ...named })));
+    this.#send(
+      id === undefined ? encodePush("error", toJson({ ...body, ...named })) : encodeAckError(id, body),
+    );
+    if (TRIES_PATIENCE.has(told.code)) this.#losePatience();
+  }
+
+  #refuse({ bad, id }: BadCommand): void {
+    this.#tellError(id, bad);
+    this.#losePatience();
+  }
+
+  #losePatience(): void {
+    if (this.#patience.take() > 0) this.#close("too_much");
+  }
+
+  #isUnread(): boolean {
+    return this.#socket.queuedBytes() > SEND_QUEUE_BYTES_MAX;
+  }
+
+  /** One answer may be of any size; who asks on and does not read is closed. */
+  #send(frame: string): void {
+    if (this.#isUnread()) this.#close("slow_consumer");
+    else this.#socket.send(frame);
+  }
+
+  /** By way of the connection, which remembers why. */
+  #close(reason: CloseReason): void {
+    if (this.#state.is === "open") this.#state.live.connection.close(reason);
+    else this.#socket.closeFor(reason);
   }
 }

@@ -7,10 +7,12 @@ import type { Admission, Ticket } from "../chat/admission.ts";
 import { ChatError } from "../protocol/errors.ts";
 import { newRequestId } from "../protocol/ids.ts";
 import { SUBPROTOCOL, SUBPROTOCOL_BATCH, SUBPROTOCOL_BEARER } from "../protocol/limits.ts";
-import { describeFault } from "../log.ts";
 import type { Caller } from "./caller.ts";
 import { CommandLoop, type LoopUses } from "./command_loop.ts";
+import { logFault } from "./guard.ts";
 import { NativeSocket, type SocketUses } from "./socket.ts";
+
+const WEBSOCKET_VERSION = "13";
 
 export interface NativeDoorOptions extends SocketUses, LoopUses {
   admission: Admission;
@@ -37,30 +39,27 @@ export class NativeDoor {
   /** Answers the upgrade, or an error in the shape of REST's. Never throws. */
   async upgrade(request: Request, caller: Caller): Promise<Response> {
     let ticket: Ticket | undefined;
+    let native: NativeSocket | undefined;
     try {
       const { actor, protocol } = await this.#check(request);
+      this.#requireRoom(); // once more: the token took its time
       ticket = this.#options.admission.admit(caller.address, actor?.userId);
-      return this.#open(request, caller, { actor, protocol, ticket });
+      const batch = protocol === SUBPROTOCOL_BATCH;
+      native = new NativeSocket(caller.peer, batch, this.#options);
+      const init = { batch, actor, ticket, onEnded: () => this.#ended(loop) };
+      const loop: CommandLoop = new CommandLoop(native, this.#options, init);
+      this.#loops.add(loop);
+      native.listener = loop;
+      return this.#upgrade(request, protocol, native);
     } catch (fault) {
+      native?.abandon();
       ticket?.end();
       return this.#refuse(fault);
     }
   }
 
-  #open(
-    request: Request,
-    { peer }: Caller,
-    admitted: { actor: Actor | undefined; protocol: string | undefined; ticket: Ticket },
-  ): Response {
-    const { actor, protocol, ticket } = admitted;
-    const batch = protocol === SUBPROTOCOL_BATCH;
-    const native = new NativeSocket(peer, batch, this.#options);
-    const loop: CommandLoop = new CommandLoop(native, this.#options, {
-      batch,
-      actor,
-      ticket,
-      onEnded: () => this.#ended(loop),
-    });
+  /** The last step, and all that there is between the upgrade and its response. */
+  #upgrade(request: Request, protocol: string | undefined, native: NativeSocket): Response {
     let upgrade: Deno.WebSocketUpgrade;
     try {
       upgrade = Deno.upgradeWebSocket(request, {
@@ -72,9 +71,7 @@ export class NativeDoor {
         cause: fault,
       });
     }
-    native.attach(upgrade.socket, loop);
-    this.#loops.add(loop);
-    this.#options.warden.watch({ peer, messages: () => native.messages });
+    native.attach(upgrade.socket);
     return upgrade.response;
   }
 
@@ -94,13 +91,17 @@ export class NativeDoor {
     return this.#loops.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#emptied = resolve);
   }
 
-  async #check(request: Request): Promise<{ actor: Actor | undefined; protocol: string | undefined }> {
+  #requireRoom(): void {
+    const { work, warden } = this.#options;
     if (this.#draining) throw new ChatError("unavailable", "This node is going away");
-    if (this.#options.work.overloaded) throw new ChatError("busy", "The node has more to do than it can");
-    if (request.method !== "GET") throw new ChatError("method_not_allowed", "Expected GET");
-    if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") {
-      throw new ChatError("upgrade_required");
+    if (work.overloaded || warden.isCrowded) {
+      throw new ChatError("busy", "The node has more to do than it can");
     }
+  }
+
+  async #check(request: Request): Promise<{ actor: Actor | undefined; protocol: string | undefined }> {
+    this.#requireRoom();
+    requireHandshake(request);
     const origin = request.headers.get("origin");
     if (origin !== null && !this.#options.mayConnectFrom(origin)) throw new ChatError("origin_not_allowed");
     const offered = (request.headers.get("sec-websocket-protocol") ?? "").split(",").map((name) =>
@@ -118,8 +119,26 @@ export class NativeDoor {
   #refuse(fault: unknown): Response {
     const requestId = newRequestId();
     const told = fault instanceof ChatError ? fault : new ChatError("internal");
-    if (told !== fault) this.#options.log.error("upgrade.fault", { requestId, ...describeFault(fault) });
-    return told.toResponse(requestId);
+    if (told !== fault) logFault(this.#options.log, "upgrade.fault", fault, { requestId });
+    const response = told.toResponse(requestId);
+    if (told.code === "upgrade_required") {
+      response.headers.set("upgrade", "websocket");
+      response.headers.set("sec-websocket-version", WEBSOCKET_VERSION);
+    }
+    return response;
+  }
+}
+
+/** What the runtime lets pass and RFC 6455 does not. It looks at Connection itself. */
+function requireHandshake(request: Request): void {
+  if (request.method !== "GET") throw new ChatError("method_not_allowed", "Expected GET");
+  const offered = (request.headers.get("upgrade") ?? "").toLowerCase().split(",").map((name) => name.trim());
+  if (!offered.includes("websocket")) throw new ChatError("upgrade_required");
+  if (request.headers.get("sec-websocket-version") !== WEBSOCKET_VERSION) {
+    throw new ChatError("upgrade_required", `Sec-WebSocket-Version: Expected ${WEBSOCKET_VERSION}`);
+  }
+  if (!/^[+/0-9A-Za-z]{22}==$/.test(request.headers.get("sec-websocket-key") ?? "")) {
+    throw new ChatError("invalid_request", "Sec-WebSocket-Key: Expected 16 bytes in base64");
   }
 }
 

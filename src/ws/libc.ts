@@ -1,7 +1,7 @@
 /**
- * Four calls of libc that Deno does not offer: who is at the other end of a file descriptor, which port of ours it
- * came to, how many bytes the kernel has received on it, and how to end it at once. Linux only; needs --allow-ffi of
- * the library's path. Nothing here throws once it is open.
+ * Calls of libc that Deno does not offer: who is at the other end of a file descriptor, which port of ours it came
+ * to, how many bytes the kernel has received on it, how to end it at once, and how many descriptors are left. Linux
+ * only; needs --allow-ffi of the library's path. Nothing here throws once it is open.
  */
 
 export interface Libc {
@@ -10,8 +10,10 @@ export interface Libc {
   localPortOf(fd: number): number | undefined;
   /** Of the connection's whole life, as the kernel counts them. */
   bytesReceived(fd: number): number;
-  /** Both directions, now: whoever reads or writes there is told that it has ended. */
+  /** Reset, now: both ends are told that it has ended, and what the kernel holds for it is freed. */
   cut(fd: number): void;
+  /** How many descriptors the process may have, and the lowest number that is free: all below are in use. */
+  descriptors(): { limit: number; lowestFree: number };
   close(): void;
 }
 
@@ -28,7 +30,11 @@ const SYMBOLS = {
   getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   shutdown: { parameters: ["i32", "i32"], result: "i32" },
+  getrlimit: { parameters: ["i32", "buffer"], result: "i32" },
+  eventfd: { parameters: ["u32", "i32"], result: "i32" },
+  close: { parameters: ["i32"], result: "i32" },
 } as const;
 
 const AF_INET = 2;
@@ -38,6 +44,9 @@ const TCP_INFO = 11;
 /** tcpi_bytes_received of struct tcp_info, since Linux 4.1. */
 const BYTES_RECEIVED_AT = 128;
 const SHUT_RDWR = 2;
+const RLIMIT_NOFILE = 7;
+/** The family 0 of connect(2): a TCP socket is reset and forgets whom it was connected to. */
+const AF_UNSPEC = new Uint8Array(16);
 
 /** Undefined where it cannot work: another system, or without the permission. */
 export function openLibc(): Libc | undefined {
@@ -53,7 +62,8 @@ export function openLibc(): Libc | undefined {
 }
 
 function wrap(library: Deno.DynamicLibrary<typeof SYMBOLS>): Libc {
-  const { getpeername, getsockname, getsockopt, shutdown } = library.symbols;
+  const { getpeername, getsockname, getsockopt, connect, shutdown, getrlimit, eventfd, close } =
+    library.symbols;
   const bytes = new Uint8Array(256);
   const view = new DataView(bytes.buffer);
   const length = new Uint32Array(1);
@@ -71,7 +81,17 @@ function wrap(library: Deno.DynamicLibrary<typeof SYMBOLS>): Libc {
         length[0] >= BYTES_RECEIVED_AT + 8;
       return enough ? Number(view.getBigUint64(BYTES_RECEIVED_AT, littleEndian)) : 0;
     },
-    cut: (fd) => void shutdown(fd, SHUT_RDWR),
+    cut: (fd) => {
+      if (connect(fd, AF_UNSPEC, AF_UNSPEC.length) !== 0) shutdown(fd, SHUT_RDWR);
+    },
+    descriptors: () => {
+      const known = getrlimit(RLIMIT_NOFILE, bytes) === 0;
+      const limit = known ? Number(view.getBigUint64(0, littleEndian)) : Infinity;
+      const lowestFree = eventfd(0, 0);
+      if (lowestFree < 0) return { limit, lowestFree: limit };
+      close(lowestFree);
+      return { limit, lowestFree };
+    },
     close: () => library.close(),
   };
 }

@@ -4,9 +4,10 @@
  */
 import type { WorkQueue } from "../chat/work_queue.ts";
 import type { Outlet } from "../delivery/connection.ts";
-import { describeFault, type Log } from "../log.ts";
+import type { Log } from "../log.ts";
 import { closeCodes, type CloseReason } from "../protocol/close_codes.ts";
-import type { SocketWarden } from "./socket_warden.ts";
+import { guard } from "./guard.ts";
+import type { SocketWarden, Watch } from "./socket_warden.ts";
 import { Gatherer, nativeWire } from "./wire.ts";
 
 export interface SocketUses {
@@ -19,47 +20,59 @@ export interface SocketUses {
 /** What listens to a socket. None of these may throw; the socket guards itself all the same. */
 export interface FrameListener {
   opened(): void;
-  /** One text frame, in its turn. */
-  received(text: string): void;
+  /** One text frame, in its turn. `done`: when all that it asked for has been answered. */
+  received(text: string, done: () => void): void;
   /** A frame that is not text. */
   receivedBinary(): void;
   ended(): void;
 }
 
-/** What a socket may have sent that has not had its turn. */
-const WAITING_FRAMES_MAX = 1_000;
-const WAITING_BYTES_MAX = 4 * 1024 * 1024;
+/** Frames that a socket may have sent and that are not done with. */
+const UNDONE_FRAMES_MAX = 1_000;
+const UNDONE_CHARS_MAX = 4 * 1024 * 1024;
+/** Once all sockets together have so much of it on the node, each is held to less. */
+const CROWDED_CHARS = 128 * 1024 * 1024;
+const CROWDED_SHARE_CHARS = 256 * 1024;
+/** The runtime tells nothing at all of a client that went while it was being upgraded. */
+const OPEN_WITHIN_MS = 10_000;
 
 export class NativeSocket implements Outlet {
   readonly wire = nativeWire;
   readonly peer: string;
   readonly #uses: SocketUses;
+  readonly #watch: Watch;
   readonly #gatherer: Gatherer | undefined;
+  /** Set before it is attached. */
+  listener: FrameListener | undefined;
   #socket: WebSocket | undefined;
-  #listener: FrameListener | undefined;
+  #opening: ReturnType<typeof setTimeout> | undefined;
   #messages = 0;
-  #waitingFrames = 0;
-  #waitingBytes = 0;
+  #undoneFrames = 0;
+  #undoneChars = 0;
   #closed = false;
+  #gone = false;
 
   constructor(peer: string, batch: boolean, uses: SocketUses) {
     this.peer = peer;
     this.#uses = uses;
+    this.#watch = uses.warden.watch({ peer, messages: () => this.#messages });
     this.#gatherer = batch ? new Gatherer((frame) => this.#write(frame)) : undefined;
   }
 
   /** The only step between the upgrade and its response: it sets fields and cannot fail. */
-  attach(socket: WebSocket, listener: FrameListener): void {
+  attach(socket: WebSocket): void {
     this.#socket = socket;
-    this.#listener = listener;
-    socket.onopen = () => this.#guard(() => listener.opened());
+    socket.binaryType = "arraybuffer"; // a Blob is kept outside of the heap until somebody collects it
+    socket.onopen = () => this.#guard(() => this.#opened());
     socket.onmessage = (event) => this.#guard(() => this.#received(event.data));
     socket.onclose = () => this.#guard(() => this.#ended());
-    socket.onerror = () => {}; // a close follows
+    socket.onerror = () => this.#guard(() => this.#opening !== undefined && this.#ended()); // else a close follows
+    this.#opening = setTimeout(() => this.#guard(() => this.#ended()), OPEN_WITHIN_MS);
   }
 
-  get messages(): number {
-    return this.#messages;
+  /** It was never upgraded. */
+  abandon(): void {
+    this.#guard(() => this.#ended());
   }
 
   send(frame: string): void {
@@ -73,15 +86,16 @@ export class NativeSocket implements Outlet {
 
   close(code: number, reason: string): void {
     if (this.#closed) return;
-    this.#closed = true;
-    this.#uses.work.drop(this);
-    try {
-      this.#gatherer?.close();
-      this.#uses.warden.closing(this.peer);
-      if ((this.#socket?.readyState ?? WebSocket.CLOSED) <= WebSocket.OPEN) this.#socket?.close(code, reason);
-    } catch (fault) {
-      this.#uses.log.error("socket.fault", describeFault(fault));
-    }
+    const { log } = this.#uses;
+    guard(log, "socket.fault", () => this.#gatherer?.close());
+    this.#stopWorking();
+    guard(log, "socket.fault", () => this.#watch.closing());
+    guard(log, "socket.fault", () => {
+      if (this.#opening !== undefined) this.#ended();
+      else if ((this.#socket?.readyState ?? WebSocket.CLOSED) <= WebSocket.OPEN) {
+        this.#socket?.close(code, reason);
+      }
+    });
   }
 
   closeFor(reason: CloseReason): void {
@@ -89,56 +103,85 @@ export class NativeSocket implements Outlet {
   }
 
   #write(frame: string): void {
-    try {
+    guard(this.#uses.log, "socket.fault", () => {
       if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(frame);
-    } catch (fault) {
-      this.#uses.log.error("socket.fault", describeFault(fault));
-    }
+    });
+  }
+
+  #opened(): void {
+    clearTimeout(this.#opening);
+    this.#opening = undefined;
+    if (this.#gone) this.#socket?.close();
+    else this.listener?.opened();
   }
 
   #received(data: unknown): void {
     this.#messages++;
     if (this.#closed) return;
+    const { maxFrameBytes } = this.#uses;
     if (typeof data !== "string") {
-      const size = data instanceof ArrayBuffer ? data.byteLength : data instanceof Blob ? data.size : 0;
-      if (size > this.#uses.maxFrameBytes) return this.closeFor("too_large");
-      return this.#take(0, () => this.#listener?.receivedBinary());
+      const bytes = data instanceof ArrayBuffer ? data.byteLength : 0;
+      return bytes > maxFrameBytes ? this.closeFor("too_large") : this.#takeBinary();
     }
     // characters are at most as many as bytes, and bytes at most three times as many
-    const tooLarge = data.length > this.#uses.maxFrameBytes ||
-      (data.length * 3 > this.#uses.maxFrameBytes &&
-        new TextEncoder().encode(data).length > this.#uses.maxFrameBytes);
+    const tooLarge = data.length > maxFrameBytes ||
+      (data.length * 3 > maxFrameBytes && new TextEncoder().encode(data).length > maxFrameBytes);
     if (tooLarge) return this.closeFor("too_large");
-    this.#take(data.length, () => this.#listener?.received(data));
+    this.#takeText(data);
   }
 
-  #take(bytes: number, read: () => void): void {
-    this.#waitingFrames++;
-    this.#waitingBytes += bytes;
-    if (this.#waitingFrames > WAITING_FRAMES_MAX || this.#waitingBytes > WAITING_BYTES_MAX) {
-      return this.closeFor("too_much");
-    }
-    this.#uses.work.add(this, () => {
-      this.#waitingFrames--;
-      this.#waitingBytes -= bytes;
-      if (!this.#closed) this.#guard(read);
+  /** What is in it is not kept. */
+  #takeBinary(): void {
+    this.#take(0, (done) => {
+      done();
+      this.listener?.receivedBinary();
     });
   }
 
-  #ended(): void {
+  #takeText(text: string): void {
+    this.#take(text.length, (done) => this.listener?.received(text, done));
+  }
+
+  #take(chars: number, read: (done: () => void) => void): void {
+    const { work } = this.#uses;
+    const undone = this.#undoneChars + chars;
+    const isTooMuch = this.#undoneFrames >= UNDONE_FRAMES_MAX || undone > UNDONE_CHARS_MAX ||
+      (undone > CROWDED_SHARE_CHARS && work.heldChars + chars > CROWDED_CHARS);
+    if (isTooMuch) return this.closeFor("too_much");
+    this.#undoneFrames++;
+    this.#undoneChars += chars;
+    work.hold(chars);
+    let isDone = false;
+    const done = (): void => {
+      if (isDone || this.#closed) return;
+      isDone = true;
+      this.#undoneFrames--;
+      this.#undoneChars -= chars;
+      work.hold(-chars);
+    };
+    work.add(this, () => this.#guard(() => read(done)));
+  }
+
+  /** Whatever it had sent is forgotten. */
+  #stopWorking(): void {
+    if (this.#closed) return;
     this.#closed = true;
     this.#uses.work.drop(this);
-    this.#uses.warden.forget(this.peer);
+    this.#uses.work.hold(-this.#undoneChars);
+  }
+
+  #ended(): void {
+    if (this.#gone) return;
+    this.#gone = true;
+    clearTimeout(this.#opening);
+    this.#opening = undefined;
+    this.#stopWorking();
+    this.#watch.end();
     this.#gatherer?.close();
-    this.#listener?.ended();
+    this.listener?.ended();
   }
 
   #guard(action: () => void): void {
-    try {
-      action();
-    } catch (fault) {
-      this.#uses.log.error("socket.fault", describeFault(fault));
-      this.closeFor("restart");
-    }
+    if (!guard(this.#uses.log, "socket.fault", action)) this.closeFor("restart");
   }
 }

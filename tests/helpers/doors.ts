@@ -152,6 +152,11 @@ export class Ear implements DoorClient {
     return this.socket.events(event);
   }
 
+  /** Settles when so many have come. */
+  until(event: string, count: number): Promise<void> {
+    return this.socket.until(() => this.events(event).length >= count, `${count} pushes ${event}`);
+  }
+
   /** Names of the pushes of a room so far, with their seq. */
   heardOf(roomId: string): string[] {
     return this.socket.pushes.filter(({ data }) => data.roomId === roomId && data.seq !== undefined)

@@ -19,8 +19,9 @@ import {
 import { createTestDatabase, quietLog } from "../helpers/databases.ts";
 import { connect, draftOf, send, stored, toRoom, toUser } from "./fixture.ts";
 
-const USERS = 2_000;
-const ROOMS = 400;
+const USERS = 20_000;
+const ROOMS = 20_000;
+const TALKING_ROOMS = 400;
 const DIRECT_ROOMS = 200;
 const MEMBERS = 40;
 const MESSAGES_A_ROOM = 100;
@@ -96,11 +97,13 @@ async function fill(sql: postgres.Sql, analyze: boolean): Promise<void> {
     insert into users (id, name, inbox_seq) select 'user-' || i, 'User ' || i, 1000 from generate_series(1, ${USERS}) i;
     insert into rooms (id, name, type, created_by, member_count, last_seq)
       select format('00000000-0000-7000-8000-%s', lpad(i::text, 12, '0'))::uuid, 'Room ' || i, 'PUBLIC', 'user-1', ${MEMBERS},
-        ${MESSAGES_A_ROOM} + case when i = 1 then ${MESSAGES_MORE} else 0 end
+        case when i = 1 then ${
+    MESSAGES_A_ROOM + MESSAGES_MORE
+  } when i <= ${TALKING_ROOMS} then ${MESSAGES_A_ROOM} else 0 end
       from generate_series(1, ${ROOMS}) i;
     insert into memberships (room_id, user_id, joined_seq, change_seq, inbox_change_seq, last_read_seq)
-      select r.id, 'user-' || case when i = 1 then 1 else 1 + (n * 7 + i * 53) % ${USERS} end, 0, 0, 1 + n * 1000 / ${ROOMS}, 50
-      from (select id, row_number() over (order by id) as n from rooms) r, generate_series(1, ${MEMBERS}) i
+      select r.id, 'user-' || case when i = 1 then 1 else 1 + (n * 7 + i * 53) % ${USERS} end, 0, 0, 1 + n * 1000 / ${TALKING_ROOMS}, 50
+      from (select id, row_number() over (order by id) as n from rooms limit ${TALKING_ROOMS}) r, generate_series(1, ${MEMBERS}) i
       on conflict do nothing;
     insert into rooms (id, name, type, created_by, member_count, last_seq, direct_key, direct_low, direct_high)
       select format('00000000-0000-7000-9000-%s', lpad(i::text, 12, '0'))::uuid, '', 'DIRECT', 'user-1', 2, ${MESSAGES_A_ROOM},
@@ -227,6 +230,11 @@ for (const analyzed of [true, false]) {
       await t.step(name, async () => {
         const plans = await watched.plansOf(ask);
         ok(plans.length >= ASKED, `${plans.length} plans were told`);
+        if (Deno.env.get("SHOW") === name + analyzed) {
+          for (const e of plans.slice(-12)) {
+            Deno.writeTextFileSync("/tmp/plans.jsonl", JSON.stringify([name, e]) + "\n", { append: true });
+          }
+        }
         const nodes = plans.flatMap(({ Plan }) => nodesOf(Plan));
         const whole = nodes.filter((node) =>
           node["Node Type"] === "Seq Scan" && READ_WHOLE.includes(node["Relation Name"] ?? "")

@@ -122,7 +122,7 @@ const hasBody = (rest: RestBinding | undefined): boolean =>
 /** As the server reads it: numbers and truths of a query are told from text by the schema. */
 function readAt(place: Place, schema: JsonSchema, value: Json): Json {
   if (place !== "query") return value;
-  if (schema["type"] === "integer") return /^-?\d{1,15}$/.test(value) ? Number(value) : value;
+  if (schema["type"] === "integer") return /^-?\d{1,16}$/.test(value) ? Number(value) : value;
   return value;
 }
 

@@ -1,0 +1,75 @@
+/**
+ * Unfinished messages: how much sockets have sent of messages that are not complete. The runtime holds all of it and
+ * tells nothing, so it is reckoned from what the kernel has received and from what has come out as messages: too much
+ * rather than too little. Whose fault it is that memory runs full is decided here; socket_warden.ts acts.
+ */
+
+/** One socket's account. */
+export class Tally {
+  #messages = 0;
+  #received = 0;
+  /** Of what was received, as much as belongs to messages that came out. */
+  #finished = 0;
+  #isStuck = false;
+
+  /** What has been received, and how many messages have come out. */
+  look(received: number, messages: number): void {
+    this.#isStuck = messages === this.#messages;
+    // one has come out since the last look: what was there then is done with, what came later may be the next
+    if (!this.#isStuck) this.#finished = this.#received;
+    this.#messages = messages;
+    this.#received = received;
+  }
+
+  get unfinished(): number {
+    return this.#received - this.#finished;
+  }
+
+  /** Nothing has come out between the last two looks. */
+  get isStuck(): boolean {
+    return this.#isStuck;
+  }
+}
+
+export interface UnfinishedLimits {
+  ofOne: number;
+  inAll: number;
+}
+
+/** Above the largest message by what the kernel may hold for a socket that sends one after the other. */
+const KERNEL_HOLDS_BYTES = 8 * 1024 * 1024;
+const IN_ALL_BYTES = 192 * 1024 * 1024;
+/** Clients of good faith seldom have more on the way; they are spared whatever happens. */
+const SPARED_BYTES = 64 * 1024;
+
+export function unfinishedLimits(maxFrameBytes: number): UnfinishedLimits {
+  return {
+    ofOne: 2 * maxFrameBytes + KERNEL_HOLDS_BYTES,
+    inAll: Math.max(IN_ALL_BYTES, 4 * maxFrameBytes),
+  };
+}
+
+/** Those to end: who alone has too much, and if all together have too much the largest, until half of it is left. */
+export function toEnd<T extends { tally: Tally }>(sockets: Iterable<T>, limits: UnfinishedLimits): T[] {
+  const ended: T[] = [];
+  const large: T[] = [];
+  let sum = 0;
+  for (const socket of sockets) {
+    const { unfinished, isStuck } = socket.tally;
+    if (!isStuck || unfinished <= SPARED_BYTES) continue;
+    if (unfinished > limits.ofOne) {
+      ended.push(socket);
+    } else {
+      large.push(socket);
+      sum += unfinished;
+    }
+  }
+  if (sum <= limits.inAll) return ended;
+  large.sort((a, b) => b.tally.unfinished - a.tally.unfinished);
+  for (const socket of large) {
+    if (sum <= limits.inAll / 2) break;
+    ended.push(socket);
+    sum -= socket.tally.unfinished;
+  }
+  return ended;
+}
