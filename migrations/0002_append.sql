@@ -5,12 +5,15 @@
 -- other table as it was before the wait, so repeats and bans slip through. Here each later statement has a
 -- new snapshot. Lock order everywhere: rooms (sorted), users (sorted), memberships, messages.
 --
+-- The planner takes every batch for 100 items and would rather read some thousand memberships whole than look up
+-- so many: enable_seqscan. One plan for all, made before the first message comes: plan_cache_mode.
+--
 -- item: {id, senderId, clientMessageId, content, type, attachments, replyToId?, sealed? (base64), keyId?}
 --   and {roomId}, or {directKey, directLow, directHigh, newRoomId} for a room that may have to be made.
 create function append_messages_v1(items jsonb)
 returns table (ord integer, code text, is_repeat boolean, room_id uuid, seq bigint, message text,
   low text, high text, inbox_low bigint, inbox_high bigint)
-language plpgsql volatile set lock_timeout = '1s' as $$
+language plpgsql volatile set lock_timeout = '1s' set enable_seqscan = off set plan_cache_mode = force_generic_plan as $$
 #variable_conflict use_column
 declare
   directs jsonb;
@@ -76,8 +79,9 @@ begin
     from input i
     left join rooms d on d.direct_key = i.direct_key
     left join rooms r on r.id = coalesce(i.named_room, d.id)
-    left join memberships m on m.room_id = r.id and m.user_id = i.sender_id
-    -- "offset 0" keeps the room out of the search: a plan made when rooms were small reads a large one from end to end
+    -- "offset 0": each is looked up by its whole key. A join may go by the room alone, and reads all that a large one holds
+    left join lateral (select p.user_id, p.left_seq, p.is_blocked, p.is_muted from memberships p
+      where p.room_id = r.id and p.user_id = i.sender_id offset 0) m on true
     left join lateral (select x.id, x.room_id, x as found from messages x
       where x.sender_id = i.sender_id and x.client_message_id = i.client_message_id offset 0) e on e.room_id = r.id
   ), ranked as (

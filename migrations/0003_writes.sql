@@ -35,6 +35,16 @@ create function inbox_change_v1(which uuid, who text, word text, reason text) re
   where m.room_id = which and m.user_id = who
 $$;
 
+-- What a change of a direct room's message touches beside it, in the order of all locks: a reader holds a membership
+-- (mark_read_v1) and waits for messages. The room is locked.
+create function lock_pair_v1(r rooms) returns void language plpgsql volatile as $$
+begin
+  if r.type = 'DIRECT' then
+    perform from users u where u.id in (r.direct_low, r.direct_high) order by u.id for no key update;
+    perform from memberships m where m.room_id = r.id order by m.user_id for no key update;
+  end if;
+end $$;
+
 -- For a message whose row has just taken a new change_seq. In a direct room both inboxes move too.
 create function message_change_v1(which uuid) returns jsonb language plpgsql volatile as $$
 declare
@@ -340,6 +350,7 @@ begin
   if s.is_muted then return refused_v1('muted'); end if;
   if r.type = 'DIRECT' and exists (select from user_blocks b where (b.blocker_id, b.blocked_id)
     in ((r.direct_low, r.direct_high), (r.direct_high, r.direct_low))) then return refused_v1('blocked'); end if;
+  perform lock_pair_v1(r);
   update messages set content = p->>'content', sealed = decode(p->>'sealed', 'base64'), key_id = p->>'keyId',
       is_encrypted = p ? 'sealed', is_edited = true, edited_at = clock_timestamp(), change_seq = bump_room_v1(r.id)
     where id = m.id;
@@ -365,6 +376,7 @@ begin
   if m.is_deleted then
     return done_v1('[]') || jsonb_build_object('message', message_json_v1(m));
   end if;
+  perform lock_pair_v1(r);
   update messages set content = '', sealed = null, key_id = null, attachments = '[]', reactions = '[]', is_deleted = true,
       deleted_at = clock_timestamp(), deleted_by = p->>'actorId', change_seq = bump_room_v1(r.id)
     where id = m.id;
@@ -480,6 +492,7 @@ begin
   select max(seq) + 1, count(*) into first_kept, gone from (
     select seq, created_at from messages where room_id = r.id order by seq limit max_rows) old
     where created_at < cutoff;
+  perform lock_pair_v1(r);
   delete from messages where room_id = r.id and seq < first_kept;
   update rooms set oldest_seq = first_kept, meta_change_seq = last_seq + 1, last_seq = last_seq + 1
     where id = r.id returning * into r;

@@ -145,6 +145,9 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
   ): Promise<Response> | Response => {
     const caller = callerOf(request, info.remoteAddr, config.limits.clientAddressHeader); // before an upgrade: afterwards it throws
     warden.greeted(caller.peer);
+    if (!URL.canParse(request.url)) {
+      return new ChatError("invalid_request", "Host: Expected a name").toResponse(newRequestId());
+    }
     const { pathname } = new URL(request.url);
     if (pathname === "/ws") return native.upgrade(request, caller);
     if (work.overloaded && pathname.startsWith("/api/")) {

@@ -27,13 +27,6 @@ export interface HttpOptions extends RouteUses {
 
 export function createHttpApp(options: HttpOptions): Hono {
   const app = new Hono();
-  app.use(cors({
-    origin: (origin) => options.mayReadFrom(origin) ? origin : null,
-    allowMethods: ["GET", "POST", "PUT", "PATCH", "DELETE"],
-    allowHeaders: ["authorization", "content-type"],
-    exposeHeaders: ["x-request-id", "x-region", "retry-after"],
-    maxAge: 600,
-  }));
   app.use(async (c, next) => {
     await next();
     c.header("x-content-type-options", "nosniff");
@@ -42,6 +35,13 @@ export function createHttpApp(options: HttpOptions): Hono {
     if (!c.res.headers.has("x-request-id")) c.header("x-request-id", newRequestId());
     if (!c.res.headers.has("cache-control")) c.header("cache-control", "no-store");
   });
+  app.use(cors({
+    origin: (origin) => options.mayReadFrom(origin) ? origin : null,
+    allowMethods: ["GET", "POST", "PUT", "PATCH", "DELETE"],
+    allowHeaders: ["authorization", "content-type"],
+    exposeHeaders: ["x-request-id", "x-region", "retry-after"],
+    maxAge: 600,
+  }));
   app.get("/healthz", (c) => c.json({ status: "ok" }));
   app.get("/readyz", async (c) => {
     const faults = await options.readiness();

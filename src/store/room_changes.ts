@@ -50,7 +50,8 @@ const changeRows = (sql: Sql, roomId: RoomId, since: number, limit: number) =>
     union all
     (select 'membership', m.change_seq, coalesce(m.left_seq, m.joined_seq), m.left_seq is not null, m.user_id, member_json_v1(m, u)
       from memberships m join users u on u.id = m.user_id
-      where m.room_id = ${roomId} and m.change_seq > ${since} order by m.change_seq limit ${limit + 1})
+      where m.room_id = ${roomId} and m.change_seq > 0 and m.change_seq > ${since}
+      order by m.change_seq limit ${limit + 1})
     union all
     (select 'room', r.meta_change_seq, r.meta_change_seq, r.deleted_at is not null, r.created_by, room_json_v1(r)
       from rooms r where r.id = ${roomId} and r.meta_change_seq > ${since})`;

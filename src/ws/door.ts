@@ -131,7 +131,7 @@ export class NativeDoor {
 
 /** What the runtime lets pass and RFC 6455 does not. It looks at Connection itself. */
 function requireHandshake(request: Request): void {
-  if (request.method !== "GET") throw new ChatError("method_not_allowed", "Expected GET");
+  if (request.method !== "GET") throw new ChatError("method_not_allowed", "Expected GET", { allow: "GET" });
   const offered = (request.headers.get("upgrade") ?? "").toLowerCase().split(",").map((name) => name.trim());
   if (!offered.includes("websocket")) throw new ChatError("upgrade_required");
   if (request.headers.get("sec-websocket-version") !== WEBSOCKET_VERSION) {

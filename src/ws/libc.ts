@@ -10,6 +10,8 @@ export interface Libc {
   localPortOf(fd: number): number | undefined;
   /** Of the connection's whole life, as the kernel counts them. */
   bytesReceived(fd: number): number;
+  /** The kernel takes at most so much ahead of us; twice as much, to be exact. */
+  narrow(fd: number, bytes: number): void;
   /** Reset, now: both ends are told that it has ended, and what the kernel holds for it is freed. */
   cut(fd: number): void;
   /** How many descriptors the process may have, and the lowest number that is free: all below are in use. */
@@ -30,6 +32,7 @@ const SYMBOLS = {
   getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   shutdown: { parameters: ["i32", "i32"], result: "i32" },
   getrlimit: { parameters: ["i32", "buffer"], result: "i32" },
@@ -39,6 +42,8 @@ const SYMBOLS = {
 
 const AF_INET = 2;
 const AF_INET6 = 10;
+const SOL_SOCKET = 1;
+const SO_RCVBUF = 8;
 const IPPROTO_TCP = 6;
 const TCP_INFO = 11;
 /** tcpi_bytes_received of struct tcp_info, since Linux 4.1. */
@@ -62,7 +67,7 @@ export function openLibc(): Libc | undefined {
 }
 
 function wrap(library: Deno.DynamicLibrary<typeof SYMBOLS>): Libc {
-  const { getpeername, getsockname, getsockopt, connect, shutdown, getrlimit, eventfd, close } =
+  const { getpeername, getsockname, getsockopt, setsockopt, connect, shutdown, getrlimit, eventfd, close } =
     library.symbols;
   const bytes = new Uint8Array(256);
   const view = new DataView(bytes.buffer);
@@ -81,6 +86,7 @@ function wrap(library: Deno.DynamicLibrary<typeof SYMBOLS>): Libc {
         length[0] >= BYTES_RECEIVED_AT + 8;
       return enough ? Number(view.getBigUint64(BYTES_RECEIVED_AT, littleEndian)) : 0;
     },
+    narrow: (fd, size) => void setsockopt(fd, SOL_SOCKET, SO_RCVBUF, new Int32Array([size]), 4),
     cut: (fd) => {
       if (connect(fd, AF_UNSPEC, AF_UNSPEC.length) !== 0) shutdown(fd, SHUT_RDWR);
     },

@@ -1,7 +1,8 @@
 /**
  * The socket warden: ends what the runtime cannot. Deno reads a message without limit, never gives up a peer that
  * does not finish its request, waits half a minute for one that does not answer a close, and stops listening for good
- * once it has no descriptor left. The warden looks at the kernel's own counters and resets such connections:
+ * once it has no descriptor left. The warden looks at the kernel's own counters, gives each socket a narrow inlet, and
+ * resets:
  *  - peers that have sent no complete request within 5 s of their coming;
  *  - sockets still there 2 s after we closed them;
  *  - sockets with more of an unfinished message than is right (unfinished.ts);
@@ -24,8 +25,10 @@ const CLOSE_WITHIN_MS = 2_000;
 /** Of the descriptors; beyond it newcomers are refused, and those go who only hold one. */
 const CROWDED_SHARE = 0.75;
 const CROWDED_REQUEST_WITHIN_MS = 200;
-/** Descriptors are small numbers: the scan ends after this many free ones in a row. */
-const FREE_IN_A_ROW = 4_096;
+/** The kernel gives the lowest descriptor that is free: above the highest one known they follow closely. */
+const FREE_IN_A_ROW = 512;
+/** Of a socket's data the kernel takes this ahead of us: else the runtime reads one flood for a second and more. */
+const AHEAD_BYTES = 64 * 1024;
 const DESCRIPTORS_FEW = 4_096;
 
 /** One upgraded socket to watch. */
@@ -74,6 +77,7 @@ export class SocketWarden implements Disposable {
   #pauseUntil = 0;
   #rssThen = 0;
   #isCrowded = false;
+  #highestFd = 0;
   #cuts = 0;
   /** Of this tick: why, how many. */
   readonly #told = new Map<string, number>();
@@ -144,7 +148,7 @@ export class SocketWarden implements Disposable {
         this.#rssThen = rss;
         this.#lookedAt = now;
         this.#scan(now);
-        this.#look();
+        this.#look(now);
         const done = performance.now();
         this.#pauseUntil = done + PAUSE_FACTOR * (done - now);
       }
@@ -167,15 +171,21 @@ export class SocketWarden implements Disposable {
     const libc = this.#libc!;
     const port = this.#options.port();
     const present = new Set<string>();
-    for (let fd = 0, free = 0; free < FREE_IN_A_ROW; fd++) {
+    let highest = 0;
+    for (let fd = 0; fd <= Math.max(highest, this.#highestFd) + FREE_IN_A_ROW; fd++) {
       const peer = libc.peerOf(fd);
-      free = peer === undefined ? free + 1 : 0;
       if (peer === undefined || libc.localPortOf(fd) !== port) continue;
+      highest = fd;
       present.add(peer);
       const socket = this.#sockets.get(peer);
-      if (socket !== undefined) socket.fd = fd;
-      else if (this.#isTooLate(peer, now)) this.#cut(fd, "no request in time");
+      if (socket === undefined) {
+        if (this.#isTooLate(peer, now)) this.#cut(fd, "no request in time");
+      } else if (socket.fd !== fd) {
+        socket.fd = fd;
+        libc.narrow(fd, AHEAD_BYTES);
+      }
     }
+    this.#highestFd = highest;
     for (const peer of this.#known.keys()) if (!present.has(peer)) this.#known.delete(peer);
     for (const peer of this.#firstSeen.keys()) {
       if (!present.has(peer) || this.#known.has(peer)) this.#firstSeen.delete(peer);
@@ -191,10 +201,10 @@ export class SocketWarden implements Disposable {
     return now - (since ?? now) >= (this.#isCrowded ? CROWDED_REQUEST_WITHIN_MS : REQUEST_WITHIN_MS);
   }
 
-  #look(): void {
+  #look(now: number): void {
     for (const socket of this.#sockets.values()) {
       const fd = this.#fdOf(socket);
-      if (fd !== undefined) socket.tally.look(this.#libc!.bytesReceived(fd), socket.watched.messages());
+      if (fd !== undefined) socket.tally.look(now, this.#libc!.bytesReceived(fd), socket.watched.messages());
     }
     for (const socket of toEnd(this.#sockets.values(), this.#limits)) {
       this.#cutSocket(socket, "a message without end");

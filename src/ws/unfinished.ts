@@ -11,14 +11,18 @@ export class Tally {
   /** Of what was received, as much as belongs to messages that came out. */
   #finished = 0;
   #isStuck = false;
+  #freeAt: number | undefined;
+  #lookedAt = 0;
 
-  /** What has been received, and how many messages have come out. */
-  look(received: number, messages: number): void {
+  /** `now` in milliseconds; what has been received, and how many messages have come out. */
+  look(now: number, received: number, messages: number): void {
+    this.#lookedAt = now;
     this.#isStuck = messages === this.#messages;
     // one has come out since the last look: what was there then is done with, what came later may be the next
     if (!this.#isStuck) this.#finished = this.#received;
     this.#messages = messages;
     this.#received = received;
+    if (this.#freeAt === undefined || !this.#isStuck || this.unfinished <= SPARED_BYTES) this.#freeAt = now;
   }
 
   get unfinished(): number {
@@ -29,23 +33,32 @@ export class Tally {
   get isStuck(): boolean {
     return this.#isStuck;
   }
+
+  /** How long there has been more than a little of the same unfinished message. */
+  get unfinishedForMs(): number {
+    return this.#lookedAt - (this.#freeAt ?? this.#lookedAt);
+  }
 }
 
 export interface UnfinishedLimits {
   ofOne: number;
   inAll: number;
+  forMs: number;
 }
 
 /** Above the largest message by what the kernel may hold for a socket that sends one after the other. */
 const KERNEL_HOLDS_BYTES = 8 * 1024 * 1024;
-const IN_ALL_BYTES = 192 * 1024 * 1024;
+const IN_ALL_BYTES = 128 * 1024 * 1024;
 /** Clients of good faith seldom have more on the way; they are spared whatever happens. */
 const SPARED_BYTES = 64 * 1024;
+/** Time for a message: as much as 50 KiB/s takes for the largest, and not less than for 1 MiB. */
+const MS_PER_MIB = 20_000;
 
 export function unfinishedLimits(maxFrameBytes: number): UnfinishedLimits {
   return {
     ofOne: 2 * maxFrameBytes + KERNEL_HOLDS_BYTES,
     inAll: Math.max(IN_ALL_BYTES, 4 * maxFrameBytes),
+    forMs: MS_PER_MIB * Math.max(1, maxFrameBytes / 1024 / 1024),
   };
 }
 
@@ -55,9 +68,9 @@ export function toEnd<T extends { tally: Tally }>(sockets: Iterable<T>, limits: 
   const large: T[] = [];
   let sum = 0;
   for (const socket of sockets) {
-    const { unfinished, isStuck } = socket.tally;
+    const { unfinished, isStuck, unfinishedForMs } = socket.tally;
     if (!isStuck || unfinished <= SPARED_BYTES) continue;
-    if (unfinished > limits.ofOne) {
+    if (unfinished > limits.ofOne || unfinishedForMs > limits.forMs) {
       ended.push(socket);
     } else {
       large.push(socket);

@@ -10,6 +10,8 @@ import { FORGED_CURSORS, HOSTILE_NUMBERS, HOSTILE_TEXTS } from "../suites/hostil
 import { claimsOf, type Scene, setScene } from "../suites/scene.ts";
 import { VALID } from "../suites/valid_inputs.ts";
 
+/** For fields that are refused by their form, long before anybody looks at what they say. */
+const SOME_TEXTS = HOSTILE_TEXTS.filter((_, i) => i % 8 === 0);
 /** What ends something comes last. */
 const LAST: CommandName[] = [
   "delete_message",
@@ -45,6 +47,8 @@ function hostileInputs(command: CommandName, scene: Scene): Json[] {
       ? HOSTILE_TEXTS.map((epoch) => ({ epoch, seq: 2 ** 53 - 1 }))
       : field === "cursor"
       ? [...HOSTILE_TEXTS, ...FORGED_CURSORS]
+      : "format" in schema || "enum" in schema
+      ? SOME_TEXTS
       : HOSTILE_TEXTS;
     const placed = field === "positions" ? values.map((each) => ({ [scene.rooms.open]: each })) : values;
     return placed.map((value) => ({ ...base, [field]: value }));
@@ -114,7 +118,7 @@ for (const name of DOOR_NAMES) {
         if (outcome === "answered") answered++;
         ok(!OUR_FAULTS.includes(outcome.split(":")[0] ?? ""), outcome);
       }),
-      { numRuns: 500 },
+      { numRuns: 300 },
     );
     ok(answered > 0);
   });

@@ -1,12 +1,12 @@
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, ok } from "node:assert/strict";
 import postgres from "postgres";
 import type { MessageId, RoomId, UserId } from "../../src/protocol/ids.ts";
-import { Appender } from "../../src/store/appender.ts";
-import type { Database } from "../../src/store/database.ts";
+import { Appender, type Draft } from "../../src/store/appender.ts";
+import { Database } from "../../src/store/database.ts";
 import { inboxChangesSince } from "../../src/store/inbox_changes.ts";
-import type { Link, Sql } from "../../src/store/link.ts";
+import type { Sql } from "../../src/store/link.ts";
 import { listMembers, listStandings } from "../../src/store/memberships.ts";
-import { findDirectRoom, listConversations, pageOfRoom, searchMessages } from "../../src/store/messages.ts";
+import { findDirectRoom, listConversations, pageOfRoom } from "../../src/store/messages.ts";
 import { readerChangesSince, readerNewest, roomChangesSince } from "../../src/store/room_changes.ts";
 import {
   callWrite,
@@ -19,13 +19,14 @@ import {
 import { createTestDatabase, quietLog } from "../helpers/databases.ts";
 import { connect, draftOf, send, stored, toRoom, toUser } from "./fixture.ts";
 
-const USERS = 20_000;
+const USERS = 60_000;
 const ROOMS = 20_000;
 const TALKING_ROOMS = 400;
 const DIRECT_ROOMS = 200;
 const MEMBERS = 40;
+const MEMBERS_MORE = 2_000;
 const MESSAGES_A_ROOM = 100;
-/** In the first room, so that one room is far from the average. */
+/** In the first room, so that one room is far from the average, which is what plans are made for. */
 const MESSAGES_MORE = 20_000;
 /** After its sixth use a prepared statement may have a plan for whatever values: ask more often than that. */
 const ASKED = 8;
@@ -71,13 +72,10 @@ class Watched implements AsyncDisposable {
         if (json !== undefined) this.#plans.push(JSON.parse(json));
       },
     });
-    const link = { call: (query: (sql: Sql) => unknown) => query(this.#sql) } as Link;
-    this.db = {
-      read: async (query: (sql: Sql) => PromiseLike<readonly object[]>) => [...await query(this.#sql)],
-      write: async (query: (sql: Sql) => PromiseLike<readonly { answer: string }[]>) =>
-        JSON.parse((await query(this.#sql))[0]?.answer ?? "null"),
-      ...{ pool: link, apart: link, lanes: [link], timeoutMs: 10_000, isClosed: false },
-    } as unknown as Database;
+    this.db = new Database({ url, poolSize: 1, appendLanes: 1, prepare: true, timeoutMs: 20_000 }, quietLog);
+    for (const link of [this.db.pool, this.db.apart, ...this.db.lanes]) {
+      link.call = (query) => Promise.resolve(query(this.#sql));
+    }
   }
 
   async plansOf(ask: () => Promise<unknown>): Promise<Explained[]> {
@@ -87,6 +85,7 @@ class Watched implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.db[Symbol.asyncDispose]();
     await this.#sql.end({ timeout: 2 });
   }
 }
@@ -96,14 +95,14 @@ async function fill(sql: postgres.Sql, analyze: boolean): Promise<void> {
   await sql.unsafe(`
     insert into users (id, name, inbox_seq) select 'user-' || i, 'User ' || i, 1000 from generate_series(1, ${USERS}) i;
     insert into rooms (id, name, type, created_by, member_count, last_seq)
-      select format('00000000-0000-7000-8000-%s', lpad(i::text, 12, '0'))::uuid, 'Room ' || i, 'PUBLIC', 'user-1', ${MEMBERS},
+      select format('00000000-0000-7000-8000-%s', lpad(i::text, 12, '0'))::uuid, 'Room ' || i, 'PUBLIC', 'user-1', case when i = 1 then ${MEMBERS_MORE} else ${MEMBERS} end,
         case when i = 1 then ${
     MESSAGES_A_ROOM + MESSAGES_MORE
   } when i <= ${TALKING_ROOMS} then ${MESSAGES_A_ROOM} else 0 end
       from generate_series(1, ${ROOMS}) i;
     insert into memberships (room_id, user_id, joined_seq, change_seq, inbox_change_seq, last_read_seq)
       select r.id, 'user-' || case when i = 1 then 1 else 1 + (n * 7 + i * 53) % ${USERS} end, 0, 0, 1 + n * 1000 / ${TALKING_ROOMS}, 50
-      from (select id, row_number() over (order by id) as n from rooms limit ${TALKING_ROOMS}) r, generate_series(1, ${MEMBERS}) i
+      from (select id, row_number() over (order by id) as n from rooms limit ${TALKING_ROOMS}) r, generate_series(1, case when n = 1 then ${MEMBERS_MORE} else ${MEMBERS} end) i
       on conflict do nothing;
     insert into rooms (id, name, type, created_by, member_count, last_seq, direct_key, direct_low, direct_high)
       select format('00000000-0000-7000-9000-%s', lpad(i::text, 12, '0'))::uuid, '', 'DIRECT', 'user-1', 2, ${MESSAGES_A_ROOM},
@@ -123,18 +122,22 @@ async function fill(sql: postgres.Sql, analyze: boolean): Promise<void> {
 const roomAt = (i: number): RoomId => `00000000-0000-7000-8000-${String(i).padStart(12, "0")}` as RoomId;
 const ada = "user-1" as UserId;
 const ben = "user-2" as UserId;
+const large = roomAt(1);
 
-/** Each with how many rows of messages it may look at, at most. */
-function questions(db: Database): { name: string; ask: () => Promise<unknown>; rows: number }[] {
-  let n = 0;
-  const appender = new Appender(db, quietLog);
-  const [roomId, last] = [roomAt(1), MESSAGES_A_ROOM + MESSAGES_MORE];
-  const page = (ask: Parameters<typeof pageOfRoom>[3]) => () => pageOfRoom(db, roomId, ada, ask);
-  const someRooms = new Map(
-    Array.from({ length: ROOMS / 2 }, (_, i) => [roomAt(i + 1), i % 2 === 0 ? 1 : last]),
-  );
-  const someUsers = new Map(Array.from({ length: 300 }, (_, i) => [`user-${i + 1}` as UserId, i * 10]));
-  const about = { roomId, userId: ada };
+interface Question {
+  name: string;
+  ask: () => Promise<unknown>;
+  /** Rows of messages and memberships that the answer may take, at most. */
+  rows: number;
+}
+
+function reads(db: Database): Question[] {
+  const last = MESSAGES_A_ROOM + MESSAGES_MORE;
+  const page = (ask: Parameters<typeof pageOfRoom>[3]) => () => pageOfRoom(db, large, ada, ask);
+  const someRooms = new Map(Array.from({ length: 1_000 }, (_, i) => [roomAt(i + 1), i % 2 === 0 ? 1 : last]));
+  const someUsers = new Map(Array.from({ length: 1_000 }, (_, i) => [`user-${i + 1}` as UserId, i * 10]));
+  const about = { roomId: large, userId: ada };
+  const few = "user-9" as UserId;
   return [
     { name: "newest page", ask: page({ is: "newest", limit: 50 }), rows: 60 },
     { name: "page before", ask: page({ is: "before", seq: 9_000, limit: 50 }), rows: 60 },
@@ -143,118 +146,104 @@ function questions(db: Database): { name: string; ask: () => Promise<unknown>; r
     {
       name: "catch-up",
       ask: () => readerChangesSince(db, { ...about, since: last - 20, limit: 200 }),
-      rows: 320,
+      rows: 250,
     },
     {
       name: "catch-up, far",
       ask: () => readerChangesSince(db, { ...about, since: 10, limit: 200 }),
-      rows: 420,
+      rows: 450,
     },
-    { name: "catch-up, anew", ask: () => readerNewest(db, { ...about, limit: 50 }), rows: 160 },
-    { name: "stream repair", ask: () => roomChangesSince(db, roomId, last - 3, 500), rows: 10 },
-    { name: "inbox", ask: () => inboxChangesSince(db, ada, 890, 500), rows: 30_000 },
-    { name: "inbox of few", ask: () => inboxChangesSince(db, "user-9" as UserId, 990, 500), rows: 600 },
+    { name: "catch-up, anew", ask: () => readerNewest(db, { ...about, limit: 50 }), rows: 280 },
+    { name: "stream repair", ask: () => roomChangesSince(db, large, last - 3, 500), rows: 10 },
+    { name: "inbox", ask: () => inboxChangesSince(db, ada, 890, 500), rows: 2_000 },
+    { name: "inbox of few", ask: () => inboxChangesSince(db, few, 990, 500), rows: 10 },
     { name: "sweep of rooms", ask: () => roomsAhead(db, someRooms), rows: 0 },
     { name: "sweep of inboxes", ask: () => inboxesAhead(db, someUsers), rows: 0 },
-    { name: "room with unread", ask: () => findRoom(db, roomId, ada), rows: 250 },
-    {
-      name: "rooms with unread",
-      ask: () => listRooms(db, "user-9" as UserId, undefined, 50),
-      rows: 51 * 110,
-    },
-    { name: "standings", ask: () => listStandings(db, "user-9" as UserId), rows: 0 },
+    { name: "room with unread", ask: () => findRoom(db, large, ada), rows: 220 },
+    { name: "rooms with unread", ask: () => listRooms(db, few, undefined, 50), rows: 5_000 },
+    { name: "standings", ask: () => listStandings(db, few), rows: 100 },
     {
       name: "members",
-      ask: () => listMembers(db, { roomId, banned: false, after: ada, limit: 50 }),
-      rows: 0,
+      ask: () => listMembers(db, { roomId: large, banned: false, after: few, limit: 50 }),
+      rows: 60,
     },
     { name: "conversations", ask: () => listConversations(db, ben, undefined, 51), rows: 300 },
     { name: "direct room", ask: () => findDirectRoom(db, directPair(ada, ben).key), rows: 0 },
-    {
-      name: "search in a room",
-      ask: () =>
-        searchMessages(db, {
-          ...about,
-          query: "word13 kind",
-          senderId: undefined,
-          before: undefined,
-          limit: 51,
-        }),
-      rows: 5_000,
-    },
+  ];
+}
+
+function writes(db: Database, replyTo: MessageId): Question[] {
+  const appender = new Appender(db, quietLog);
+  let n = 0;
+  const say = (target: Draft["target"], replyToId?: MessageId) => {
+    const draft = draftOf(target, ada, `n${n++}`, replyToId === undefined ? {} : { replyToId });
+    return send({ db, appender }, draft).then(stored);
+  };
+  const sayMany = () => Promise.all(Array.from({ length: 300 }, (_, i) => say(toRoom(roomAt(1 + i % 3)))));
+  return [
+    { name: "reply", ask: () => say(toRoom(large), replyTo), rows: 5 },
+    { name: "send", ask: () => say(toRoom(large)), rows: 5 },
+    { name: "direct send", ask: () => say(toUser(ada, ben)), rows: 10 },
+    { name: "300 sends in 3 rooms", ask: sayMany, rows: 300 * 3 },
     {
       name: "read marker",
-      ask: () => callWrite(db, "mark_read_v1", { ...about, seq: 9_000 + n++ }),
+      ask: () => callWrite(db, "mark_read_v1", { roomId: large, userId: ada, seq: 9_000 + n++ }),
       rows: 250,
-    },
-    {
-      name: "lone send",
-      ask: () => send({ db, appender }, draftOf(toRoom(roomId), ada, `n${n++}`)).then(stored),
-      rows: 10,
-    },
-    {
-      name: "direct send",
-      ask: () => send({ db, appender }, draftOf(toUser(ada, ben), ada, `n${n++}`)).then(stored),
-      rows: 10,
-    },
-    {
-      name: "300 sends in 100 rooms",
-      ask: () =>
-        Promise.all(
-          Array.from({ length: 300 }, (_, i) =>
-            send({ db, appender }, draftOf(toRoom(roomAt(1 + i % 100)), ada, `n${n++}`)).then(stored)),
-        ),
-      rows: 1_500,
     },
   ];
 }
 
-const READ_WHOLE = ["messages", "memberships", "rooms", "users"];
+const WATCHED = ["messages", "memberships"];
+/** Few rows may well be read whole, if there are few at all: here there are many. */
+const NEVER_WHOLE = [...WATCHED, "rooms", "users"];
 
 function nodesOf(plan: Plan): Plan[] {
   return [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
 }
 
+function rowsOf(node: Plan): number {
+  if (!WATCHED.includes(node["Relation Name"] ?? "") || node["Node Type"] === "ModifyTable") return 0;
+  return ((node["Actual Rows"] ?? 0) + (node["Rows Removed by Filter"] ?? 0)) * (node["Actual Loops"] ?? 1);
+}
+
+async function check(t: Deno.TestContext, watched: Watched, questions: Question[]): Promise<void> {
+  for (const { name, ask, rows } of questions) {
+    await t.step(name, async () => {
+      const plans = await watched.plansOf(ask);
+      ok(plans.length >= ASKED, `${plans.length} plans were told`);
+      const nodes = plans.flatMap(({ Plan }) => nodesOf(Plan));
+      const whole = nodes.filter((node) => node["Node Type"] === "Seq Scan" && node["Actual Loops"] !== 0);
+      if (Deno.env.get("SHOW") === name + whole.length) {
+        for (const e of plans.slice(-12)) {
+          Deno.writeTextFileSync("/tmp/plans.jsonl", JSON.stringify([name, e]) + "\n", { append: true });
+        }
+      }
+      const names = new Set(whole.map((node) => node["Relation Name"] ?? ""));
+      deepStrictEqual(NEVER_WHOLE.filter((relation) => names.has(relation)), []);
+      const looked = nodes.reduce((sum, node) => sum + rowsOf(node), 0) / ASKED;
+      console.log(name, looked);
+      ok(looked <= rows, `${looked} rows were looked at, not ${rows}`);
+    });
+  }
+}
+
+/** Nothing of the tables is analyzed but by `fill`: how often autovacuum comes by is not our doing. */
+const BY_HAND =
+  "alter table messages set (autovacuum_enabled = off); alter table memberships set (autovacuum_enabled = off)";
+
 for (const analyzed of [true, false]) {
-  Deno.test(`questions are answered by indexes, ${analyzed ? "with" : "without"} statistics`, async (t) => {
+  Deno.test(`the store ${analyzed ? "reads and writes" : "writes"} by indexes, ${analyzed ? "with" : "without"} statistics`, async (t) => {
     await using database = await createTestDatabase();
-    const sql = connect(database.url, 1);
     await using stack = new AsyncDisposableStack();
+    const sql = connect(database.url, 1);
     stack.defer(() => sql.end());
-    await sql.unsafe(
-      `alter table messages set (autovacuum_enabled = off); alter table memberships set (autovacuum_enabled = off)`,
-    );
-    await fill(sql, analyzed);
+    await sql.unsafe(BY_HAND);
     await using watched = new Watched(database.url);
-    for (const { name, ask, rows } of questions(watched.db)) {
-      await t.step(name, async () => {
-        const plans = await watched.plansOf(ask);
-        ok(plans.length >= ASKED, `${plans.length} plans were told`);
-        if (Deno.env.get("SHOW") === name + analyzed) {
-          for (const e of plans.slice(-12)) {
-            Deno.writeTextFileSync("/tmp/plans.jsonl", JSON.stringify([name, e]) + "\n", { append: true });
-          }
-        }
-        const nodes = plans.flatMap(({ Plan }) => nodesOf(Plan));
-        const whole = nodes.filter((node) =>
-          node["Node Type"] === "Seq Scan" && READ_WHOLE.includes(node["Relation Name"] ?? "")
-        );
-        if (whole.length > 0) {
-          console.log(
-            JSON.stringify(plans.find(({ Plan }) => nodesOf(Plan).some((n) => whole.includes(n))), null, 1)
-              .slice(0, 6000),
-          );
-        }
-        deepStrictEqual(whole.map((node) => node["Relation Name"]), []);
-        const looked = nodes.filter((node) =>
-          node["Relation Name"] === "messages" && node["Node Type"] !== "ModifyTable"
-        )
-          .reduce((sum, node) =>
-            sum + (node["Actual Rows"] ?? 0) * (node["Actual Loops"] ?? 1) +
-            (node["Rows Removed by Filter"] ?? 0), 0) / ASKED;
-        console.log(name, Math.round(looked));
-        ok(looked <= rows, `${looked} rows of messages were looked at, not ${rows}`);
-      });
-    }
+    await watched.plansOf(() => new Appender(watched.db, quietLog).warm()); // planned when all was empty, as in production
+    await fill(sql, analyzed);
+    if (analyzed) await check(t, watched, reads(watched.db));
+    const [first] = await sql<{ id: MessageId }[]>`select id from messages where room_id = ${large} limit 1`;
+    ok(first);
+    await check(t, watched, writes(watched.db, first.id));
   });
 }

@@ -27,45 +27,18 @@ export interface Op {
   flag: boolean;
 }
 
-const WEIGHTS: Record<string, number> = {
-  ...{
-    send: 12,
-    repeat: 4,
-    direct: 6,
-    edit: 5,
-    delete: 4,
-    read: 4,
-    create: 3,
-    join: 5,
-    leave: 3,
-    add: 5,
-    remove: 3,
-  },
-  ...{
-    ban: 3,
-    unban: 2,
-    mute: 2,
-    role: 4,
-    update: 2,
-    deleteRoom: 1,
-    retain: 2,
-    block: 1,
-    unblock: 1,
-    courses: 3,
-  },
-};
+/** Each as often as its number says. */
+const OPERATIONS =
+  "send 12, repeat 4, direct 6, edit 5, delete 4, read 4, create 1, join 6, leave 3, add 5, remove 5, ban 3, " +
+  "unban 3, mute 2, role 4, update 2, deleteRoom 1, retain 2, block 1, unblock 1, courses 3";
+const weighted = OPERATIONS.split(", ").map((each) => each.split(" ") as [string, string]);
+export const NAMES = weighted.map(([does]) => does);
 
 export const anyOps = (maxLength: number): fc.Arbitrary<Op[]> => {
+  const named = weighted.map(([does, weight]) => ({ arbitrary: fc.constant(does), weight: Number(weight) }));
   const small = fc.nat({ max: 999 });
-  const named = Object.entries(WEIGHTS).map(([does, weight]) => ({ arbitrary: fc.constant(does), weight }));
-  const op = fc.record({
-    does: fc.oneof(...named),
-    actor: small,
-    user: small,
-    room: small,
-    number: small,
-    flag: fc.boolean(),
-  });
+  const numbers = { actor: small, user: small, room: small, number: small };
+  const op = fc.record({ does: fc.oneof(...named), flag: fc.boolean(), ...numbers });
   return fc.array(op, { minLength: maxLength / 2, maxLength, size: "max" });
 };
 
@@ -73,7 +46,7 @@ export const anyOps = (maxLength: number): fc.Arbitrary<Op[]> => {
 export interface World {
   node: StoreNode;
   rooms: RoomId[];
-  messages: MessageId[];
+  messages: { id: MessageId; sender: UserId }[];
   sent: { actor: UserId; room: RoomId; clientMessageId: string }[];
   tokens: number;
 }
@@ -91,10 +64,11 @@ export async function enter(node: StoreNode): Promise<World> {
 export async function perform(world: World, op: Op): Promise<{ code: string | null; changes: Change[] }> {
   const actor = pick(USERS, op.actor) as UserId;
   const user = pick(USERS, op.user) as UserId;
-  const roomId = pick(world.rooms, op.room);
-  const messageId = pick(world.messages, op.number);
+  const roomId = pick(op.room % 4 === 0 ? world.rooms : world.rooms.slice(0, 3), op.room);
+  const { id: messageId, sender } = pick(world.messages, op.number) ?? {};
+  const author = op.flag ? sender ?? actor : actor;
   if (roomId === undefined) return await create(world, actor, "PUBLIC");
-  const asked = { roomId, actorId: actor, userId: user, isAdmin: op.flag && op.number % 10 === 0 };
+  const asked = { roomId, actorId: actor, userId: user, isAdmin: op.number % 3 === 0 };
   const member = (patch: object) =>
     write(world, "update_member_v1", {
       ...{ ...asked, patch, minRanks: { role: RANK.admin, mute: RANK.moderator, ban: RANK.moderator } },
@@ -115,7 +89,12 @@ export async function perform(world: World, op: Op): Promise<{ code: string | nu
         content: `edited ${op.number}`,
       });
     case "delete":
-      return await write(world, "delete_message_v1", { ...asked, messageId, minRank: RANK.moderator });
+      return await write(world, "delete_message_v1", {
+        ...asked,
+        actorId: author,
+        messageId,
+        minRank: RANK.moderator,
+      });
     case "read": {
       const place = op.flag && messageId !== undefined ? { messageId } : { roomId, seq: op.number % 60 };
       return await write(world, "mark_read_v1", { ...place, userId: actor });
@@ -225,7 +204,7 @@ async function append(
   if (outcome.code !== null) return { code: outcome.code, changes: [] };
   const { roomId, seq, message: json, direct } = outcome;
   if (!world.rooms.includes(roomId)) world.rooms.push(roomId);
-  world.messages.push(JSON.parse(json).id);
+  world.messages.push({ id: JSON.parse(json).id, sender: draft.senderId });
   if (outcome.isRepeat) return { code: null, changes: [] };
   return {
     code: null,
