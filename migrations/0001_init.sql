@@ -119,6 +119,9 @@ create table messages (
   reactions         jsonb not null default '[]',
   inbox_low         bigint,
   inbox_high        bigint,
+  -- where each of the two first heard of it: below, an edit is no news
+  first_inbox_low   bigint,
+  first_inbox_high  bigint,
   created_at        timestamptz not null,
   unique (room_id, seq),
   unique (sender_id, client_message_id, room_id)
@@ -165,7 +168,7 @@ $$;
 
 create function member_json_v1(m memberships, u users) returns text language sql stable parallel safe as $$
   select row_to_json(b)::text from (
-    select (m).room_id as "roomId", (m).user_id as "userId", (u).name, (u).avatar_url as "avatarUrl", (m).role,
+    select (m).room_id || ':' || (m).user_id as id, (m).room_id as "roomId", (m).user_id as "userId", (u).name, (u).avatar_url as "avatarUrl", (m).role,
       iso_v1((m).joined_at) as "joinedAt", iso_v1((m).last_read_at) as "lastReadAt",
       (m).last_read_seq as "lastReadSeq", (m).is_muted as "isMuted", (m).is_blocked as "isBlocked",
       (m).left_reason as "leftReason") b

@@ -156,7 +156,8 @@ begin
   if r.member_count >= least(coalesce(r.max_members, (p->>'limit')::integer), (p->>'limit')::integer) then
     return refused_v1('room_full');
   end if;
-  return done_v1(begin_membership_v1(r.id, who, p->>'role', 'added'));
+  -- the role that the newest token gives, whatever an older one says
+  return done_v1(begin_membership_v1(r.id, who, case when u.role = 'teacher' then p->>'role' else 'MEMBER' end, 'added'));
 end $$;
 
 create function leave_room_v1(p jsonb) returns jsonb language plpgsql volatile set lock_timeout = '1s' as $$
@@ -417,43 +418,54 @@ begin
     'unread', unread_v1(r.id, m.user_id, m.last_read_seq), 'low', r.direct_low, 'high', r.direct_high);
 end $$;
 
--- p: {userId, name, avatarUrl, role, courses, issuedAt}. Projects the token's claims; a lost course suspends the
+-- The memberships of course rooms that the courses held do not agree with: active ones to suspend, suspended ones to restore.
+create function course_steps_v1(who text, held text[], as_role text) returns table (room_id uuid, active boolean)
+language sql stable as $$
+  select m.room_id, m.left_seq is null from memberships m join rooms r on r.id = m.room_id
+  where m.user_id = who and r.course_id is not null and r.deleted_at is null
+    and (m.left_seq is null or m.left_reason = 'suspended')
+    and (m.left_seq is null) <> (r.course_id = any (held) or as_role = 'admin')
+$$;
+
+-- p: {userId, name, avatarUrl, role, courses, issuedAt, limit}. Projects the token's claims; a lost course suspends the
 -- memberships of its rooms, a regained one restores them. An older token than the newest seen changes nothing.
 create function sync_user_v1(p jsonb) returns jsonb language plpgsql volatile set lock_timeout = '1s' as $$
 declare
   who text := p->>'userId';
-  u users;
+  issued timestamptz := (p->>'issuedAt')::timestamptz;
+  room_limit integer := (p->>'limit')::integer;
   held text[] := array(select jsonb_array_elements_text(p->'courses'));
+  u users;
   told jsonb := '[]';
+  affected uuid[];
   step record;
 begin
   insert into users (id, name, avatar_url, role, courses, claims_at)
-    values (who, p->>'name', p->>'avatarUrl', p->>'role', held, (p->>'issuedAt')::timestamptz)
+    values (who, p->>'name', p->>'avatarUrl', p->>'role', held, issued)
     on conflict (id) do nothing;
   select * into u from users where id = who;
-  if u.claims_at <= (p->>'issuedAt')::timestamptz then
-    perform from rooms r where r.id in (
-        select m.room_id from memberships m join rooms c on c.id = m.room_id
-        where m.user_id = who and c.course_id is not null and c.deleted_at is null)
-      order by r.id for no key update;
-    select * into u from users where id = who for no key update;
-    if u.claims_at <= (p->>'issuedAt')::timestamptz then
-      update users set name = p->>'name', avatar_url = p->>'avatarUrl', role = p->>'role', courses = held,
-        claims_at = (p->>'issuedAt')::timestamptz, last_seen_at = clock_timestamp() where id = who;
-      for step in
-        select r.id, m.left_seq is null as active, r.course_id = any (held) or p->>'role' = 'admin' as holds,
-            r.member_count < coalesce(r.max_members, r.member_count + 1) as has_place
-          from memberships m join rooms r on r.id = m.room_id
-          where m.user_id = who and r.course_id is not null and r.deleted_at is null
-            and (m.left_seq is null or m.left_reason = 'suspended')
-          order by r.id
-      loop
-        if step.active and not step.holds then
-          told := told || end_membership_v1(step.id, who, 'suspended');
-        elsif not step.active and step.holds and step.has_place then
-          told := told || begin_membership_v1(step.id, who, 'MEMBER', 'added');
-        end if;
-      end loop;
+  if u.claims_at <= issued then
+    -- most often nothing: a socket that comes back must not queue behind the rooms of its courses
+    select array_agg(s.room_id) into affected from course_steps_v1(who, held, p->>'role') s;
+    perform from rooms r where r.id = any (affected) order by r.id for no key update;
+    if affected is not null or u.last_seen_at < clock_timestamp() - interval '1 minute'
+      or (u.name, u.avatar_url, u.role, u.courses, u.claims_at)
+        is distinct from (p->>'name', p->>'avatarUrl', p->>'role', held, issued) then
+      select * into u from users where id = who for no key update;
+      if u.claims_at <= issued then
+        update users set name = p->>'name', avatar_url = p->>'avatarUrl', role = p->>'role', courses = held,
+          claims_at = issued, last_seen_at = clock_timestamp() where id = who;
+        for step in
+          select s.*, r.member_count < least(coalesce(r.max_members, room_limit), room_limit) as has_place
+          from course_steps_v1(who, held, p->>'role') s join rooms r on r.id = s.room_id order by s.room_id
+        loop
+          if step.active then
+            told := told || end_membership_v1(step.room_id, who, 'suspended');
+          elsif step.has_place then
+            told := told || begin_membership_v1(step.room_id, who, 'MEMBER', 'added');
+          end if;
+        end loop;
+      end if;
     end if;
   end if;
   return done_v1(told) || jsonb_build_object('inboxSeq', (select inbox_seq from users where id = who),

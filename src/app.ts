@@ -10,6 +10,7 @@ import { Commands } from "./chat/commands.ts";
 import { Connections } from "./chat/connections.ts";
 import { createTokenMaker } from "./chat/dev_tokens.ts";
 import { DirectMessages } from "./chat/direct_messages.ts";
+import { Hearing } from "./chat/hearing.ts";
 import { Listening } from "./chat/listening.ts";
 import { Memberships } from "./chat/memberships.ts";
 import { Messages } from "./chat/messages.ts";
@@ -18,6 +19,7 @@ import { ReadMarkers } from "./chat/read_markers.ts";
 import { Retention } from "./chat/retention.ts";
 import { RoomRules } from "./chat/room_rules.ts";
 import { Rooms } from "./chat/rooms.ts";
+import { Synchronisation } from "./chat/synchronisation.ts";
 import { Users } from "./chat/users.ts";
 import { WorkQueue } from "./chat/work_queue.ts";
 import type { Config } from "./config.ts";
@@ -80,19 +82,21 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
   const retention = parts.use(new Retention({ db, hub, log, days: config.chat.retentionDays }));
 
   const auth = await createAuth(config.jwt);
-  const users = new Users({ db, hub });
+  const users = new Users({ db, hub, maxRoomMembers: config.chat.maxRoomMembers });
   const rates = new Rates(config.limits);
   const rules = new RoomRules({ db, hub, rates });
   const memberships = new Memberships({ rules, maxRoomMembers: config.chat.maxRoomMembers });
   const messages = new Messages({ rules, appender, hub, maxLength: config.chat.maxMessageLength });
   const connections = new Connections({ auth, users, hub, node: { id: nodeId, region: config.node.region } });
+  const hearing = new Hearing({ hub });
   const commands = new Commands({
     rooms: new Rooms({ rules }),
     memberships,
     messages,
     directMessages: new DirectMessages({ rules, messages }),
     readMarkers: new ReadMarkers({ rules }),
-    listening: new Listening({ rules, memberships, hub }),
+    listening: new Listening({ rules, memberships, hearing }),
+    synchronisation: new Synchronisation({ db, hearing }),
   }, rates);
 
   let draining = false;

@@ -93,7 +93,8 @@ export function readConfig(
   const config: Config = {
     mode,
     http: {
-      hostname: from.text("HOST", "0.0.0.0"),
+      // in development anybody who reaches /dev/token is whoever they like
+      hostname: from.text("HOST", mode === "development" ? "127.0.0.1" : "0.0.0.0"),
       port: from.integer("PORT", defaults.port ?? 3001, 0, 65_535),
       publicUrl: from.url("PUBLIC_URL", ["http:", "https:"]),
       corsOrigins: from.list("CORS_ORIGIN", ["http://localhost:3000", "http://localhost:5173"]),

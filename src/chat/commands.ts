@@ -14,6 +14,7 @@ import type { Messages } from "./messages.ts";
 import type { Rates } from "./rates.ts";
 import type { ReadMarkers } from "./read_markers.ts";
 import type { Rooms } from "./rooms.ts";
+import type { Synchronisation } from "./synchronisation.ts";
 
 export interface Rules {
   rooms: Rooms;
@@ -22,6 +23,7 @@ export interface Rules {
   directMessages: DirectMessages;
   readMarkers: ReadMarkers;
   listening: Listening;
+  synchronisation: Synchronisation;
 }
 
 type Bindings = { readonly [N in CommandName]: (call: Call, ask: CommandInput<N>) => Promise<JsonText> };
@@ -35,7 +37,7 @@ export class Commands {
 
   constructor(rules: Rules, rates: Rates) {
     this.#rates = rates;
-    const { rooms, memberships, messages, directMessages, readMarkers, listening } = rules;
+    const { rooms, memberships, messages, directMessages, readMarkers, listening, synchronisation } = rules;
     this.#bindings = {
       authenticate,
       create_room: ({ actor }, ask) => rooms.create(actor, ask),
@@ -59,7 +61,7 @@ export class Commands {
       send_direct_message: ({ actor }, ask) => directMessages.send(actor, ask),
       list_conversations: ({ actor }, ask) => directMessages.conversations(actor, ask),
       list_direct_messages: ({ actor }, ask) => directMessages.list(actor, ask),
-      sync: (call, ask) => listening.sync(call, ask),
+      sync: (call, ask) => synchronisation.sync(call, ask),
       block_user: ({ actor }, ask) => directMessages.block(actor, ask.userId),
       unblock_user: ({ actor }, ask) => directMessages.unblock(actor, ask.userId),
       list_blocked: ({ actor }) => directMessages.blocked(actor),

@@ -7,10 +7,11 @@ import type { CommandInput } from "../protocol/commands.ts";
 import { invalidField } from "../protocol/errors.ts";
 import { type MessageId, newMessageId } from "../protocol/ids.ts";
 import { asJson, jsonArray, jsonObject, type JsonText, toJson } from "../protocol/json_text.ts";
+import { PAGE_BYTES_MAX } from "../protocol/limits.ts";
 import { codePoints } from "../protocol/schemas.ts";
 import type { Appended, Appender, Draft } from "../store/appender.ts";
 import type { MessageChange, WriteAnswer } from "../store/changes.ts";
-import { type Page, type PageAsk, pageOfRoom, searchMessages } from "../store/messages.ts";
+import { fitting, type Page, type PageAsk, pageOfRoom, searchMessages } from "../store/messages.ts";
 import type { Actor } from "./actor.ts";
 import { readCursor, writeCursor } from "./cursors.ts";
 import { rankFor } from "./permissions.ts";
@@ -120,11 +121,11 @@ export class Messages {
       before: ask.cursor === undefined ? undefined : readCursor(ask.cursor, 1)[0] as MessageId,
       limit: ask.limit + 1,
     });
-    const shown = rows.slice(0, ask.limit);
+    const shown = fitting(rows.slice(0, ask.limit), PAGE_BYTES_MAX);
     const last = shown.at(-1);
     return jsonObject({
       messages: jsonArray(shown.map((row) => row.json)),
-      nextCursor: toJson(rows.length > ask.limit && last !== undefined ? writeCursor([last.id]) : null),
+      nextCursor: toJson(rows.length > shown.length && last !== undefined ? writeCursor([last.id]) : null),
     });
   }
 

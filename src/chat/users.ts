@@ -12,11 +12,13 @@ const REMEMBERED_MAX = 20_000;
 export class Users {
   readonly #db: Database;
   readonly #hub: Hub;
+  readonly #maxRoomMembers: number;
   /** The newest token of each user that has been projected. */
   readonly #seen = new Map<string, { issuedAt: number; claims: string }>();
 
-  constructor(uses: { db: Database; hub: Hub }) {
+  constructor(uses: { db: Database; hub: Hub; maxRoomMembers: number }) {
     this.#db = uses.db;
+    this.#maxRoomMembers = uses.maxRoomMembers;
     this.#hub = uses.hub;
   }
 
@@ -29,6 +31,7 @@ export class Users {
       role: actor.role,
       courses: actor.courses,
       issuedAt: actor.issuedAt.toISOString(),
+      limit: this.#maxRoomMembers,
     });
     this.#hub.publish(changes);
     this.#remember(actor);

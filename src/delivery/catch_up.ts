@@ -26,6 +26,8 @@ export interface CatchUp {
   /** Everything up to here is told. */
   seq: number;
   epoch: string;
+  /** A direct room: its pushes come through the inbox. */
+  isDirect: boolean;
   json: JsonText;
 }
 
@@ -85,5 +87,5 @@ function answer(ask: CatchUpAsk, found: RoomChanges<ReaderStanding>, reset: bool
     readMarkers: asJson(standing.markers),
     unread: toJson({ count: standing.unread, seq: standing.lastSeq }),
   });
-  return { seq: standing.lastSeq, epoch: standing.epoch, json };
+  return { seq: standing.lastSeq, epoch: standing.epoch, isDirect: standing.type === "DIRECT", json };
 }

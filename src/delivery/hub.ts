@@ -4,6 +4,7 @@
  * which streams are further than this node has seen, in slices spread over the period.
  */
 import type { Bus } from "../bus/bus.ts";
+import { ChatError } from "../protocol/errors.ts";
 import type { NodeId, RoomId, UserId } from "../protocol/ids.ts";
 import { describeFault, type Log } from "../log.ts";
 import type { Change } from "../store/changes.ts";
@@ -40,6 +41,7 @@ export class Hub implements AsyncDisposable {
   #outbox: Change[] = [];
   #sending: ReturnType<typeof setTimeout> | undefined;
   #repairs = 0;
+  #epoch: string | undefined;
 
   constructor(options: HubOptions) {
     this.#options = options;
@@ -63,8 +65,12 @@ export class Hub implements AsyncDisposable {
     return this.#heardBy.get(connection)?.has(roomTopic(roomId)) ?? false;
   }
 
-  /** A subscription that catches up; live pushes wait in it from now on. A second one of the same room replaces the first. */
+  /**
+   * A subscription that catches up; live pushes wait in it from now on. A second one of the same room replaces the
+   * first. Throws `unavailable` once the connection has ended: nobody would take the subscription back.
+   */
   hear(connection: Connection, topic: Topic): { subscription: Subscription; open: Promise<void> } {
+    if (connection.closed !== undefined) throw new ChatError("unavailable", "The connection has ended");
     const channel = this.#channels.get(topic) ?? this.#openChannel(topic);
     clearTimeout(channel.linger);
     channel.linger = undefined;
@@ -167,12 +173,26 @@ export class Hub implements AsyncDisposable {
     }
     if (seen.size === 0) return;
     try {
+      await this.#watchEpoch();
       for (const [topic, lastSeq] of await this.#options.reader.ahead(seen)) {
         this.#channels.get(topic)?.stream.behind(lastSeq);
       }
     } catch (fault) {
       this.#options.log.warn("sweep.failed", describeFault(fault));
     }
+  }
+
+  /** Another life of the database: what streams and sockets have counted is void, and may say what is no more. */
+  async #watchEpoch(): Promise<void> {
+    const epoch = await this.#options.reader.epoch();
+    const known = this.#epoch ?? epoch;
+    this.#epoch = epoch;
+    if (known === epoch) return;
+    this.#options.log.warn("epoch.changed", { text: "All sockets are told to come back and start anew" });
+    for (const connection of [...this.#heardBy.keys()]) connection.close("restart");
+    for (const channel of this.#channels.values()) this.#close(channel);
+    this.#channels.clear();
+    this.#heardBy.clear();
   }
 
   topics(): Topic[] {

@@ -37,8 +37,14 @@ export function publicationsOf(change: Change): { topic: Topic; push: Push }[] {
   }));
 }
 
-export function roomPush(change: RoomChange, place: Place, notBefore?: ReadonlyMap<UserId, number>): Push {
-  const { event, fields } = describe(change, place.after, false);
+/** `known`: what is at or below it is not new to the readers. */
+export function roomPush(
+  change: RoomChange,
+  place: Place,
+  known: number = place.after,
+  notBefore?: ReadonlyMap<UserId, number>,
+): Push {
+  const { event, fields } = describe(change, known, false);
   const data = jsonObject({
     ...fields,
     roomId: toJson(change.roomId),
@@ -53,8 +59,8 @@ export function roomPush(change: RoomChange, place: Place, notBefore?: ReadonlyM
   return new Push({ event, data, ...place, ends, notBefore });
 }
 
-function directPush(change: RoomChange, place: Place, inbox: Place): Push {
-  const { event, fields } = describe(change, place.after, true);
+function directPush(change: RoomChange, place: Place, inbox: Place, known: number = place.after): Push {
+  const { event, fields } = describe(change, known, true);
   const data = jsonObject({
     ...fields,
     roomId: toJson(change.roomId),
@@ -120,7 +126,7 @@ export function repairedRoomPushes(changes: readonly RoomChange[], since: number
   let after = since;
   return changes.map((change, i) => {
     const seq = i === changes.length - 1 ? Math.max(change.seq, through) : change.seq;
-    const push = roomPush(change, { after, seq }, notBefore);
+    const push = roomPush(change, { after, seq }, since, notBefore);
     after = seq;
     return push;
   });
@@ -153,12 +159,9 @@ export function repairedInboxPushes(
     const place = { after: roomAfter.get(row.roomId) ?? row.base, seq: row.seq };
     roomAfter.set(row.roomId, row.seq);
     const common = { roomId: row.roomId, seq: row.seq, ended: row.ended, json: row.json, direct: undefined };
-    return directPush(
-      row.kind === "room"
-        ? { kind: "room", ...common }
-        : { kind: "message", firstSeq: row.firstSeq, ...common },
-      place,
-      inbox,
-    );
+    const change: RoomChange = row.kind === "room"
+      ? { kind: "room", ...common }
+      : { kind: "message", firstSeq: row.firstSeq, ...common };
+    return directPush(change, place, inbox, row.isNew ? row.firstSeq - 1 : row.seq);
   });
 }

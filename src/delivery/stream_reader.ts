@@ -3,7 +3,7 @@ import type { RoomId, UserId } from "../protocol/ids.ts";
 import type { Database } from "../store/database.ts";
 import { inboxChangesSince } from "../store/inbox_changes.ts";
 import { roomChangesSince } from "../store/room_changes.ts";
-import { inboxesAhead, roomsAhead } from "../store/rooms.ts";
+import { inboxesAhead, readEpoch, roomsAhead } from "../store/rooms.ts";
 import type { Push } from "./push.ts";
 import { repairedInboxPushes, repairedRoomPushes, type Topic } from "./pushes.ts";
 
@@ -21,13 +21,21 @@ export class StreamReader {
       const userId = topic.slice("inbox:".length) as UserId;
       const found = await inboxChangesSince(this.#db, userId, since, ROWS_A_READ);
       if (found === undefined) return { through: since, pushes: [], more: false };
-      const through = found.more ? (found.rows.at(-1)?.inboxSeq ?? since) : found.lastSeq;
-      return { through, pushes: repairedInboxPushes(found.rows, since, through, userId), more: found.more };
+      // a place may hold two rows, and the next read begins after it: they are told together or not yet
+      const cut = found.more ? found.rows.at(-1)?.inboxSeq : undefined;
+      const whole = found.rows.filter((row) => row.inboxSeq !== cut);
+      const rows = whole.length === 0 ? found.rows : whole;
+      const through = found.more ? (rows.at(-1)?.inboxSeq ?? since) : found.lastSeq;
+      return { through, pushes: repairedInboxPushes(rows, since, through, userId), more: found.more };
     }
     const found = await roomChangesSince(this.#db, topic.slice("room:".length) as RoomId, since, ROWS_A_READ);
     if (found === undefined) return { through: since, pushes: [], more: false };
     const through = found.more ? (found.changes.at(-1)?.seq ?? since) : found.standing.lastSeq;
     return { through, pushes: repairedRoomPushes(found.changes, since, through), more: found.more };
+  }
+
+  epoch(): Promise<string> {
+    return readEpoch(this.#db);
   }
 
   async ahead(seen: ReadonlyMap<Topic, number>): Promise<Map<Topic, number>> {

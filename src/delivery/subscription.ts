@@ -55,8 +55,12 @@ export class Subscription {
     return this.#state.is === "catching_up";
   }
 
-  /** Everything up to `seq` has been answered: pass on what waited, then live. Call in the turn of the answer. */
+  /**
+   * Everything up to `seq` has been answered: pass on what waited, then live. Call in the turn of the answer.
+   * More may have come since than could wait; the connection is then closed, to come back and catch up.
+   */
   goLive(seq: number): void {
+    if (this.#state.is === "overflowed") this.connection.close("slow_consumer");
     if (this.#state.is !== "catching_up") return;
     const { waiting } = this.#state;
     this.#state = { is: "live", from: seq };

@@ -41,6 +41,10 @@ export const commands = {
       gone: z.array(z.uuid()).meta({
         description: "Named in `positions`, but the caller is no member any more",
       }),
+      unheard: z.array(z.uuid()).meta({
+        description:
+          "On a socket: rooms beyond those that one connection may hear. They are told here, but not live",
+      }),
       more: z.boolean().meta({ description: "Call again, with the positions of this answer" }),
     }),
   }),

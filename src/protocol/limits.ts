@@ -6,6 +6,8 @@
 /** Pages and catch-up. */
 export const PAGE_LIMIT_DEFAULT = 50;
 export const PAGE_LIMIT_MAX = 100;
+/** A page is cut here, whatever its limit; there is always at least one message in it. */
+export const PAGE_BYTES_MAX = 512 * 1024;
 export const CATCH_UP_ROWS_MAX = 200;
 export const CATCH_UP_BYTES_MAX = 256 * 1024;
 /** What a `reset: true` answer brings along. */

@@ -49,6 +49,8 @@ export interface Room {
 
 /** Spec's ChatMember, with the user's profile along, so that a name needs no second request. */
 export interface Member {
+  /** Opaque: one for each user of each room. */
+  id: string;
   roomId: RoomId;
   userId: UserId;
   name: string;

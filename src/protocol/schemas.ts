@@ -97,6 +97,7 @@ export const room = z.strictObject({
 }).meta({ id: "Room" }) satisfies z.ZodType<Room>;
 
 export const member = z.strictObject({
+  id: z.string(),
   roomId: outRoomId,
   userId: outUserId,
   name: z.string(),

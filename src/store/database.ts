@@ -53,6 +53,8 @@ export class Database implements AsyncDisposable {
   readonly pool: Link;
   readonly lanes: readonly Link[];
   readonly apart: Link;
+  /** For what waits for locks: reads must not queue behind it. */
+  readonly writes: Link;
   readonly timeoutMs: number;
   readonly #log: Log;
   #inFlight = 0;
@@ -77,6 +79,7 @@ export class Database implements AsyncDisposable {
     this.pool = link("pool", { max: config.poolSize });
     this.lanes = Array.from({ length: config.appendLanes }, () => link("lane", { max: 1 }));
     this.apart = link("apart", APART);
+    this.writes = link("writes", { ...APART, max: Math.max(2, Math.ceil(config.poolSize / 2)) });
     this.timeoutMs = config.timeoutMs;
     this.#log = log;
   }
@@ -88,12 +91,12 @@ export class Database implements AsyncDisposable {
 
   /** A read: rows, or `unavailable` after the deadline. */
   read<T extends object = Row>(query: (sql: Sql) => PromiseLike<readonly T[]>): Promise<T[]> {
-    return this.deadline(this.#attempt(query), this.timeoutMs);
+    return this.deadline(this.#attempt(this.pool, query), this.timeoutMs);
   }
 
   /** A call of one write function `name(p jsonb)`: what it answers. Lost races are tried again. */
   async write<T extends object>(query: (sql: Sql) => PromiseLike<readonly { answer: string }[]>): Promise<T> {
-    const [row] = await this.read(query);
+    const [row] = await this.deadline(this.#attempt(this.writes, query), this.timeoutMs);
     return JSON.parse(row?.answer ?? "null") as T;
   }
 
@@ -117,7 +120,7 @@ export class Database implements AsyncDisposable {
     }
   }
 
-  async #attempt<T extends object>(query: (sql: Sql) => PromiseLike<readonly T[]>): Promise<T[]> {
+  async #attempt<T extends object>(link: Link, query: (sql: Sql) => PromiseLike<readonly T[]>): Promise<T[]> {
     if (this.#inFlight >= IN_FLIGHT_MAX) {
       throw new ChatError("busy", "Too many requests wait for the database");
     }
@@ -126,9 +129,10 @@ export class Database implements AsyncDisposable {
     try {
       for (let attempt = 1;; attempt++) {
         try {
-          return [...await this.pool.call(query)];
+          return [...await link.call(query)];
         } catch (fault) {
-          // every write is safe to repeat: its ids were made before, and a second call finds its work done
+          // every write is safe to repeat: ids were made before, and a second call changes nothing; of an end (leave,
+          // remove, delete) that call answers that there is nothing to end
           const again = isRetryable(fault) || (isUnreachable(fault) && performance.now() < until);
           if (!again || attempt === ATTEMPTS || this.#closed) throw fault;
           await pause(20 * 2 ** attempt * (0.5 + Math.random()));
@@ -141,7 +145,7 @@ export class Database implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
-    await Promise.all([this.pool, this.apart, ...this.lanes].map((link) => link.end()));
+    await Promise.all([this.pool, this.apart, this.writes, ...this.lanes].map((link) => link.end()));
   }
 }
 

@@ -17,7 +17,7 @@ export interface InboxRow {
   /** Of direct rooms: all up to here in the room was known at the place asked from. */
   base: number;
   ended: boolean;
-  /** Of memberships: began after the place asked from; why it ended; whose room it is. */
+  /** Of messages and memberships: began after the place asked from. Of memberships: why it ended; whose room it is. */
   isNew: boolean;
   reason: string | null;
   isCreator: boolean;
@@ -45,10 +45,11 @@ export async function inboxChangesSince(
         from touched t where t.type = 'DIRECT'
       ), found as (
         select 'message' as kind, d.room_id as "roomId", x.inbox_seq as "inboxSeq", x.change_seq as seq, x.seq as "firstSeq", d.base,
-          x.is_deleted as ended, false as "isNew", null::text as reason, false as "isCreator", x.json, null::text as member
+          x.is_deleted as ended, x.first_inbox > ${since} as "isNew", null::text as reason, false as "isCreator", x.json, null::text as member
         from direct d cross join lateral (
           select m.change_seq, m.seq, m.is_deleted, message_json_v1(m) as json,
-            case when d.direct_low = ${userId} then m.inbox_low else m.inbox_high end as inbox_seq
+            case when d.direct_low = ${userId} then m.inbox_low else m.inbox_high end as inbox_seq,
+            case when d.direct_low = ${userId} then m.first_inbox_low else m.first_inbox_high end as first_inbox
           from messages m where m.room_id = d.room_id and m.change_seq > d.base order by m.change_seq limit ${
       limit + 1
     }) x

@@ -1,5 +1,6 @@
 /** Messages: pages of history, conversations and search. They are written by the appender and migrations/0003. */
 import type { MessageId, RoomId, UserId } from "../protocol/ids.ts";
+import { PAGE_BYTES_MAX } from "../protocol/limits.ts";
 import type { Database } from "./database.ts";
 
 export type PageAsk =
@@ -56,14 +57,27 @@ export async function pageOfRoom(
   if (first === undefined) return undefined;
   const before = rows.filter((row) => row.seq !== null && !row.later);
   const after = rows.filter((row) => row.later);
+  // nearest to the pivot first: what does not fit is on a further page
+  const nearBefore = fitting(
+    before.reverse().slice(0, earlier),
+    PAGE_BYTES_MAX / (later > 0 && earlier > 0 ? 2 : 1),
+  );
+  const nearAfter = fitting(after.slice(0, later), PAGE_BYTES_MAX / (later > 0 && earlier > 0 ? 2 : 1));
   return {
     epoch: first.epoch,
     lastSeq: first.lastSeq,
     oldestSeq: first.oldestSeq,
-    messages: [...before.slice(-earlier || before.length), ...after.slice(0, later)].map((row) => row.json),
-    hasMoreBefore: before.length > earlier,
-    hasMoreAfter: after.length > later,
+    messages: [...nearBefore.reverse(), ...nearAfter].map((row) => row.json),
+    hasMoreBefore: before.length > nearBefore.length,
+    hasMoreAfter: after.length > nearAfter.length,
   };
+}
+
+/** As many as fit, at least one. */
+export function fitting<T extends { json: string }>(rows: readonly T[], maxBytes: number): T[] {
+  let bytes = 0;
+  const end = rows.findIndex(({ json }, i) => (bytes += json.length) > maxBytes && i > 0);
+  return rows.slice(0, end < 0 ? rows.length : end);
 }
 
 /** How many rows at or below the pivot, and how many above it. */

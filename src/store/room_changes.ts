@@ -4,7 +4,7 @@
  */
 import type { RoomId, UserId } from "../protocol/ids.ts";
 import { READ_MARKERS_MEMBERS_MAX } from "../protocol/limits.ts";
-import type { MemberRole } from "../protocol/models.ts";
+import type { MemberRole, RoomType } from "../protocol/models.ts";
 import type { MessageChange, RoomChange } from "./changes.ts";
 import type { Database, Sql } from "./database.ts";
 
@@ -19,6 +19,7 @@ export interface RoomStanding {
 /** The asker's own view, for a catch-up. */
 export interface ReaderStanding extends RoomStanding {
   role: MemberRole | null;
+  type: RoomType;
   room: string;
   member: string;
   /** JSON array of read markers: everybody's in a small room, else one's own. */
@@ -64,12 +65,17 @@ const readerHead = (sql: Sql, { roomId, userId }: { roomId: RoomId; userId: User
 
 const readerColumns = (sql: Sql, userId: UserId) =>
   sql`s.epoch, r.last_seq as "lastSeq", r.oldest_seq as "oldestSeq", r.deleted_at is not null as "isDeleted",
-    case when m.left_seq is null then m.role end as role, room_json_v1(r) as room, member_json_v1(m, u) as member,
+    case when m.left_seq is null then m.role end as role, r.type, room_json_v1(r) as room, member_json_v1(m, u) as member,
     unread_v1(r.id, ${userId}, m.last_read_seq) as unread,
-    (select coalesce(json_agg(json_build_object('userId', x.user_id, 'lastReadSeq', x.last_read_seq, 'lastReadAt', iso_v1(x.last_read_at))
-        order by x.user_id), '[]')::text
-      from memberships x where x.room_id = r.id and x.left_seq is null
-        and (x.user_id = ${userId} or r.member_count <= ${READ_MARKERS_MEMBERS_MAX})) as markers`;
+    (case when r.member_count <= ${READ_MARKERS_MEMBERS_MAX} then (
+        select coalesce(json_agg(${markerOf(sql, "x")} order by x.user_id), '[]')
+        from memberships x where x.room_id = r.id and x.left_seq is null)
+      else json_build_array(${markerOf(sql, "m")}) end)::text as markers`;
+
+const markerOf = (sql: Sql, m: "m" | "x") =>
+  sql`json_build_object('userId', ${sql(m)}.user_id, 'lastReadSeq', ${
+    sql(m)
+  }.last_read_seq, 'lastReadAt', iso_v1(${sql(m)}.last_read_at))`;
 
 /** For the node's own stream: no reader, at most `limit` changes. Undefined if there is no such room. */
 export async function roomChangesSince(

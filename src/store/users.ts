@@ -11,6 +11,8 @@ export interface Claims {
   courses: readonly string[];
   /** ISO 8601: when the token was made. */
   issuedAt: string;
+  /** Members that a room may have: a suspended membership comes back only where there is place. */
+  limit: number;
 }
 
 /** Writes what a token says, unless a newer one said otherwise; suspends and restores course memberships. */

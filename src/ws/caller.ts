@@ -8,9 +8,9 @@ export interface Caller {
   address: string;
 }
 
-/** `header`: trusted only where configuration names one; anybody can send it. */
+/** Of a list only the last entry is the proxy's own; the others are what the client said. `header`: trusted only where configuration names one; anybody can send it. */
 export function callerOf(request: Request, remote: Deno.NetAddr, header: string | undefined): Caller {
-  const named = header === undefined ? undefined : request.headers.get(header)?.split(",")[0]?.trim();
+  const named = header === undefined ? undefined : request.headers.get(header)?.split(",").at(-1)?.trim();
   return {
     peer: peerKey(remote.hostname, remote.port),
     address: addressKey(named === undefined || named === "" ? remote.hostname : named.slice(0, 64)),

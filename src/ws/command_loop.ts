@@ -21,7 +21,7 @@ import {
   encodePush,
   parseFrame,
 } from "../protocol/envelope.ts";
-import { ChatError, type ErrorCode } from "../protocol/errors.ts";
+import { ChatError, type ErrorCode, errorCodes } from "../protocol/errors.ts";
 import { newRequestId } from "../protocol/ids.ts";
 import { toJson } from "../protocol/json_text.ts";
 import { AUTHENTICATE_WITHIN_MS, SEND_QUEUE_BYTES_MAX } from "../protocol/limits.ts";
@@ -178,7 +178,11 @@ export class CommandLoop implements FrameListener {
       },
       (fault) => {
         this.#tellError(id, fault, event);
-        this.#socket.closeFor("token");
+        const code = fault instanceof ChatError ? fault.code : "internal";
+        // only a bad token is final: a key set out of reach, or too many sockets, may pass
+        this.#socket.closeFor(
+          errorCodes[code].status === 401 ? "token" : code === "rate_limited" ? "too_much" : "restart",
+        );
       },
     );
   }

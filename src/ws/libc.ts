@@ -10,7 +10,8 @@ export interface Libc {
   localPortOf(fd: number): number | undefined;
   /** Of the connection's whole life, as the kernel counts them. */
   bytesReceived(fd: number): number;
-  /** The kernel takes at most so much ahead of us; twice as much, to be exact. */
+  isListening(fd: number): boolean;
+  /** Of each connection that a listener accepts from now on, the kernel takes only so much ahead of us. */
   narrow(fd: number, bytes: number): void;
   /** Reset, now: both ends are told that it has ended, and what the kernel holds for it is freed. */
   cut(fd: number): void;
@@ -44,6 +45,7 @@ const AF_INET = 2;
 const AF_INET6 = 10;
 const SOL_SOCKET = 1;
 const SO_RCVBUF = 8;
+const SO_ACCEPTCONN = 30;
 const IPPROTO_TCP = 6;
 const TCP_INFO = 11;
 /** tcpi_bytes_received of struct tcp_info, since Linux 4.1. */
@@ -85,6 +87,11 @@ function wrap(library: Deno.DynamicLibrary<typeof SYMBOLS>): Libc {
       const enough = getsockopt(fd, IPPROTO_TCP, TCP_INFO, bytes, length) === 0 &&
         length[0] >= BYTES_RECEIVED_AT + 8;
       return enough ? Number(view.getBigUint64(BYTES_RECEIVED_AT, littleEndian)) : 0;
+    },
+    isListening: (fd) => {
+      length[0] = 4;
+      return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, bytes, length) === 0 &&
+        view.getInt32(0, littleEndian) === 1;
     },
     narrow: (fd, size) => void setsockopt(fd, SOL_SOCKET, SO_RCVBUF, new Int32Array([size]), 4),
     cut: (fd) => {

@@ -27,7 +27,7 @@ const CROWDED_SHARE = 0.75;
 const CROWDED_REQUEST_WITHIN_MS = 200;
 /** The kernel gives the lowest descriptor that is free: above the highest one known they follow closely. */
 const FREE_IN_A_ROW = 512;
-/** Of a socket's data the kernel takes this ahead of us: else the runtime reads one flood for a second and more. */
+/** Of a peer's data the kernel takes this ahead of us: else the runtime reads one flood for a second and more. */
 const AHEAD_BYTES = 64 * 1024;
 const DESCRIPTORS_FEW = 4_096;
 
@@ -77,6 +77,7 @@ export class SocketWarden implements Disposable {
   #pauseUntil = 0;
   #rssThen = 0;
   #isCrowded = false;
+  #isNarrow = false;
   #highestFd = 0;
   #cuts = 0;
   /** Of this tick: why, how many. */
@@ -139,6 +140,7 @@ export class SocketWarden implements Disposable {
   #tick(): void {
     guard(this.#options.log, "warden.fault", () => {
       const now = performance.now();
+      if (!this.#isNarrow) this.#narrowInlet();
       this.#endClosed(now);
       const { limit, lowestFree } = this.#libc!.descriptors();
       this.#isCrowded = lowestFree > CROWDED_SHARE * limit;
@@ -166,6 +168,15 @@ export class SocketWarden implements Disposable {
     }
   }
 
+  #narrowInlet(): void {
+    const port = this.#options.port();
+    for (let fd = 0; fd < FREE_IN_A_ROW && !this.#isNarrow; fd++) {
+      if (this.#libc!.localPortOf(fd) !== port || !this.#libc!.isListening(fd)) continue;
+      this.#libc!.narrow(fd, AHEAD_BYTES);
+      this.#isNarrow = true;
+    }
+  }
+
   /** All peers of our port: where they are, and who has not asked for anything. */
   #scan(now: number): void {
     const libc = this.#libc!;
@@ -180,9 +191,8 @@ export class SocketWarden implements Disposable {
       const socket = this.#sockets.get(peer);
       if (socket === undefined) {
         if (this.#isTooLate(peer, now)) this.#cut(fd, "no request in time");
-      } else if (socket.fd !== fd) {
+      } else {
         socket.fd = fd;
-        libc.narrow(fd, AHEAD_BYTES);
       }
     }
     this.#highestFd = highest;

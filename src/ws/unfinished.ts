@@ -46,9 +46,9 @@ export interface UnfinishedLimits {
   forMs: number;
 }
 
-/** Above the largest message by what the kernel may hold for a socket that sends one after the other. */
-const KERNEL_HOLDS_BYTES = 8 * 1024 * 1024;
-const IN_ALL_BYTES = 128 * 1024 * 1024;
+/** Received by the kernel, but not read yet, is at most this (AHEAD_BYTES of the warden, doubled, and what was there before). */
+const KERNEL_HOLDS_BYTES = 1024 * 1024;
+const IN_ALL_BYTES = 96 * 1024 * 1024;
 /** Clients of good faith seldom have more on the way; they are spared whatever happens. */
 const SPARED_BYTES = 64 * 1024;
 /** Time for a message: as much as 50 KiB/s takes for the largest, and not less than for 1 MiB. */

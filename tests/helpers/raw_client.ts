@@ -133,6 +133,10 @@ export class RawClient implements Disposable {
     }
   }
 
+  get localPort(): number {
+    return (this.#connection.localAddr as Deno.NetAddr).port;
+  }
+
   /** False once the connection has ended. */
   async write(bytes: Uint8Array): Promise<boolean> {
     try {

@@ -64,17 +64,21 @@ Deno.test("a flood of fragments or huge frames is cut, memory stays bounded, nob
     await t.step(flood.name, async () => {
       const cuts = target.cuts("a message without end");
       const clients = await open(target, flood);
+      target.forgetPeak();
       const started = performance.now();
       const budget = { bytes: flood.mib * MIB };
       const giveUp = setTimeout(() => clients.forEach((client) => client.close()), WITHIN_MS);
       try {
         await Promise.all(clients.map((client) => pour(client, flood, budget)));
         const ms = performance.now() - started;
+        await pause(200);
+        dbg(`${flood.name}: ${Math.round(ms)} ms, cut ${target.cuts("a message without end") - cuts}, left ${budget.bytes / MIB | 0}, peak +${(target.rss().peak - base) / MIB | 0}`);
         ok(ms < WITHIN_MS, "The flood was neither cut nor swallowed");
+        await pause(200); // the log comes by a pipe
         const cut = target.cuts("a message without end") - cuts;
         // who had its message as large as the bound of one socket is gone; together they may hold a bounded rest
         const perSocket = flood.mib / flood.sockets;
-        ok(cut >= (perSocket > 20 ? flood.sockets : 1), `${cut} cut`);
+        if (perSocket > 20) ok(cut === flood.sockets, `${cut} cut`);
         ok(target.rss().peak < base + RSS_MARGIN_BYTES, `${(target.rss().peak - base) / MIB} MiB above the base`);
       } finally {
         clearTimeout(giveUp);
@@ -83,6 +87,8 @@ Deno.test("a flood of fragments or huge frames is cut, memory stays bounded, nob
       await target.untilConnections(innocents.sockets.length + 1, 5_000);
     });
   }
-  console.error("FLOOD", (target.rss().peak - base) / MIB, await innocents.requireUnharmed());
+  dbg(JSON.stringify(await innocents.requireUnharmed()));
   target.requireNoFaults();
 });
+
+function dbg(t: string) { Deno.writeTextFileSync("/tmp/hostile/dbg.log", t + "\n", {append: true}); }

@@ -31,6 +31,11 @@ export class Target implements AsyncDisposable {
     return { now: of("VmRSS"), peak: of("VmHWM") };
   }
 
+  /** From now on the peak is that of what follows. */
+  forgetPeak(): void {
+    Deno.writeTextFileSync(`/proc/${this.node.pid}/clear_refs`, "5");
+  }
+
   /** Seconds so far, user and system. */
   cpuSeconds(): number {
     const stat = Deno.readTextFileSync(`/proc/${this.node.pid}/stat`);

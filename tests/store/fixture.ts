@@ -8,6 +8,7 @@ import { type MessageId, newMessageId, newRoomId, type RoomId, type UserId } fro
 import { type Appended, Appender, type Draft } from "../../src/store/appender.ts";
 import type { WriteAnswer } from "../../src/store/changes.ts";
 import { Database } from "../../src/store/database.ts";
+import type { Link } from "../../src/store/link.ts";
 import { callWrite, directPair, type WriteFunction } from "../../src/store/rooms.ts";
 import { syncUser } from "../../src/store/users.ts";
 import { createTestDatabase, quietLog } from "../helpers/databases.ts";
@@ -90,6 +91,7 @@ export class TestStore implements AsyncDisposable {
         role: "student",
         courses: [],
         issuedAt,
+        limit: 1_000,
       };
       await syncUser(this.node.db, claims);
     }
@@ -121,6 +123,11 @@ export function connect(url: string, max = 2): postgres.Sql<{ bigint: number }> 
     fetch_types: false,
     types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
   });
+}
+
+/** All ways of a node to Postgres. */
+export function linksOf({ pool, writes, apart, lanes }: Database): Link[] {
+  return [pool, writes, apart, ...lanes];
 }
 
 export function toRoom(roomId: RoomId): Draft["target"] {

@@ -17,7 +17,7 @@ import {
   roomsAhead,
 } from "../../src/store/rooms.ts";
 import { createTestDatabase, quietLog } from "../helpers/databases.ts";
-import { connect, draftOf, send, stored, toRoom, toUser } from "./fixture.ts";
+import { connect, draftOf, linksOf, send, stored, toRoom, toUser } from "./fixture.ts";
 
 const USERS = 60_000;
 const ROOMS = 20_000;
@@ -73,7 +73,7 @@ class Watched implements AsyncDisposable {
       },
     });
     this.db = new Database({ url, poolSize: 1, appendLanes: 1, prepare: true, timeoutMs: 20_000 }, quietLog);
-    for (const link of [this.db.pool, this.db.apart, ...this.db.lanes]) {
+    for (const link of linksOf(this.db)) {
       link.call = (query) => Promise.resolve(query(this.#sql));
     }
   }
@@ -184,7 +184,7 @@ function writes(db: Database, replyTo: MessageId): Question[] {
     { name: "reply", ask: () => say(toRoom(large), replyTo), rows: 5 },
     { name: "send", ask: () => say(toRoom(large)), rows: 5 },
     { name: "direct send", ask: () => say(toUser(ada, ben)), rows: 10 },
-    { name: "300 sends in 3 rooms", ask: sayMany, rows: 300 * 3 },
+    { name: "300 sends in 3 rooms", ask: sayMany, rows: 300 * 4 },
     {
       name: "read marker",
       ask: () => callWrite(db, "mark_read_v1", { roomId: large, userId: ada, seq: 9_000 + n++ }),

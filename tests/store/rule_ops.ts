@@ -187,7 +187,7 @@ async function syncCourses(
   courses: string[],
 ): Promise<{ code: null; changes: Change[] }> {
   const issuedAt = new Date(1_700_000_000_000 + world.tokens++ * 1_000).toISOString();
-  const claims = { userId, name: userId, avatarUrl: null, role: "student", courses, issuedAt };
+  const claims = { userId, name: userId, avatarUrl: null, role: "student", courses, issuedAt, limit: LIMIT };
   return { code: null, changes: (await syncUser(world.node.db, claims)).changes };
 }
 

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type postgres from "postgres";
 import type { Change } from "../../src/store/changes.ts";
 import { faultCode } from "../../src/store/database.ts";
-import { type StoreNode, TestStore } from "./fixture.ts";
+import { linksOf, type StoreNode, TestStore } from "./fixture.ts";
 import { anyOps, enter, NAMES, type Op, perform } from "./rule_ops.ts";
 
 const SEED = 20_260_731;
@@ -75,7 +75,8 @@ const RULES: Record<string, string> = {
     select m.room_id from messages m join rooms r on r.id = m.room_id and r.type = 'DIRECT'
     join memberships l on l.room_id = r.id and l.user_id = r.direct_low
     join memberships h on h.room_id = r.id and h.user_id = r.direct_high
-    where m.inbox_low > l.inbox_change_seq or m.inbox_high > h.inbox_change_seq`,
+    where m.inbox_low > l.inbox_change_seq or m.inbox_high > h.inbox_change_seq
+      or (m.first_inbox_low <= m.inbox_low and m.first_inbox_high <= m.inbox_high) is not true`,
   "messages are dated in their order": `
     select a.room_id, a.seq from messages a join messages b on b.room_id = a.room_id and b.seq > a.seq
     where b.created_at < a.created_at`,
@@ -142,7 +143,7 @@ async function playAndCheck(store: TestStore, ops: Op[], performed: Map<string, 
 /** How the calls of a node failed, those that were tried again included. */
 function watchFaults(nodes: readonly StoreNode[]): string[] {
   const faults: string[] = [];
-  for (const link of nodes.flatMap(({ db }) => [db.pool, db.apart, ...db.lanes])) {
+  for (const link of nodes.flatMap(({ db }) => linksOf(db))) {
     const call = link.call.bind(link);
     link.call = (query) =>
       call(query).catch((fault) => {

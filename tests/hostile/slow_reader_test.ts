@@ -1,0 +1,123 @@
+/** Clients that do not read: what a room is told, and what they asked for themselves. */
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { handshake, RawClient, textFrame, toBytes } from "../helpers/raw_client.ts";
+import { signToken } from "../helpers/test_app.ts";
+import type { TestSocket } from "../helpers/test_socket.ts";
+import { MIB, pause, RSS_MARGIN_BYTES, startTarget, type Target } from "./target.ts";
+
+const LENGTH = 60_000;
+
+/** Upgraded and signed in; nothing of what the server says is read. */
+async function openDeaf(target: Target, user: string): Promise<RawClient> {
+  const client = await RawClient.connect(target.port);
+  await client.write(toBytes(handshake({ token: await signToken(user) })));
+  strictEqual((await client.readHead()).status, 101);
+  return client;
+}
+
+class Publisher {
+  readonly #socket: TestSocket;
+  readonly #roomId: string;
+  published = 0;
+
+  constructor(socket: TestSocket, roomId: string) {
+    this.#socket = socket;
+    this.#roomId = roomId;
+  }
+
+  async publish(count: number): Promise<void> {
+    let left = count;
+    const sendOn = async (): Promise<void> => {
+      while (left-- > 0) {
+        await this.#socket.call("send_message", { roomId: this.#roomId, content: "a".repeat(LENGTH) });
+        this.published++;
+      }
+    };
+    await Promise.all(Array.from({ length: 8 }, sendOn));
+  }
+}
+
+/** What the kernel still has to send to this client. */
+function unsent(target: Target, client: RawClient): number {
+  const hex = (port: number) => port.toString(16).toUpperCase().padStart(4, "0");
+  const [from, to] = [`:${hex(target.port)}`, `:${hex(client.localPort)}`];
+  for (const line of Deno.readTextFileSync("/proc/net/tcp").split("\n")) {
+    const fields = line.trim().split(/\s+/);
+    if (fields[1]?.endsWith(from) && fields[2]?.endsWith(to)) return parseInt(fields[4] ?? "", 16);
+  }
+  return 0;
+}
+
+Deno.test("a client that never reads is closed as slow_consumer and gone; who reads hears all; it comes back to all of it", async () => {
+  await using target = await startTarget({ CHAT_MAX_MESSAGE_LENGTH: String(LENGTH) });
+  await using innocents = await target.innocents();
+  const roomId = await target.room("writer");
+  const writer = await target.socket("writer");
+  const reader = await target.socket("reader");
+  const publisher = new Publisher(writer, roomId);
+  const { position } = await reader.call("join_room", { roomId });
+  const [deaf, late] = [await openDeaf(target, "deaf"), await openDeaf(target, "late")];
+  for (const client of [deaf, late]) {
+    await client.write(textFrame({ event: "join_room", data: { roomId }, id: 1 }));
+  }
+  await pause(500);
+  const before = target.connections();
+  const base = target.rss().now;
+
+  // what the kernel takes is full, and then the queue as well: now they are closed
+  for (let seen = -1; seen === -1 || unsent(target, late) !== seen || seen === 0;) {
+    seen = unsent(target, late);
+    await publisher.publish(10);
+  }
+  await publisher.publish(30);
+  const closedAt = performance.now();
+  late.startReading();
+  const { code, reason } = await late.untilEnded();
+  deepStrictEqual({ code, reason }, { code: 4008, reason: "slow_consumer" });
+  const publishing = publisher.publish(900);
+  await target.untilConnections(before - 2, 4_000);
+  const goneMs = performance.now() - closedAt;
+  await publishing;
+  strictEqual(target.cuts("not closed in time"), 1);
+  ok(target.rss().peak < base + RSS_MARGIN_BYTES, `${(target.rss().peak - base) / MIB} MiB above the base`);
+
+  await reader.until(() => reader.events("message_received").length === publisher.published, "all", 10_000);
+  const again = await target.socket("deaf");
+  const caughtUp = await again.call("join_room", { roomId, since: position });
+  strictEqual(caughtUp.reset, true);
+  let seqs: number[] = caughtUp.messages.map(({ seq }: { seq: number }) => seq);
+  while (seqs[0]! > position.seq + 1) {
+    const { messages } = await again.call("list_messages", { roomId, before: seqs[0], limit: 100 });
+    const page: number[] = messages.map(({ seq }: { seq: number }) => seq).filter((seq: number) => seq > position.seq);
+    if (page.length === 0) break;
+    seqs = [...page, ...seqs];
+  }
+  const heard = reader.events("message_received").map(({ seq }) => seq);
+  deepStrictEqual(seqs, heard);
+  dbg(`slow: published ${publisher.published * LENGTH / MIB | 0}, gone after ${goneMs | 0} ms, peak +${(target.rss().peak - base) / MIB | 0} ${JSON.stringify(await innocents.requireUnharmed())}`);
+  for (const client of [deaf, late]) client.close();
+  await Promise.all([writer, reader, again].map((socket) => socket.close()));
+  target.requireNoFaults();
+});
+
+Deno.test("a client that asks and does not read its answers is closed, however much it asks for", async () => {
+  await using target = await startTarget({ CHAT_MAX_MESSAGE_LENGTH: String(LENGTH) });
+  await using innocents = await target.innocents();
+  const roomId = await target.room("writer");
+  const writer = await target.socket("writer");
+  await new Publisher(writer, roomId).publish(20);
+  await pause(300);
+  const before = target.connections();
+  const base = target.rss().now;
+  const deaf = await openDeaf(target, "writer");
+  const asked = textFrame({ event: "list_messages", data: { roomId, limit: 20 }, id: 1 });
+  for (let i = 0; i < 900; i++) await deaf.write(asked);
+  await target.untilConnections(before, 10_000);
+  strictEqual(target.cuts("not closed in time"), 1);
+  ok(target.rss().peak < base + RSS_MARGIN_BYTES, `${(target.rss().peak - base) / MIB} MiB above the base`);
+  dbg(`asks: peak +${(target.rss().peak - base) / MIB | 0} ${JSON.stringify(await innocents.requireUnharmed())}`);
+  deaf.close();
+  await writer.close();
+  target.requireNoFaults();
+});
+function dbg(t: string) { Deno.writeTextFileSync("/tmp/hostile/dbg.log", t + "\n", {append: true}); }
