@@ -234,10 +234,11 @@ begin
       if is_last_owner_v1(r.id, who) then return refused_v1('last_owner'); end if;
       return done_v1(end_membership_v1(r.id, who, 'banned'));
     end if;
+    -- no membership ends here: left_seq stays where it is, and the room hears of a change, not of a leaving
     insert into memberships as b (room_id, user_id, joined_seq, left_seq, left_reason, is_blocked, change_seq)
-      select r.id, who, s, s, 'banned', true, s from bump_room_v1(r.id) s
+      select r.id, who, 0, 0, 'banned', true, s from bump_room_v1(r.id) s
       on conflict (room_id, user_id) do update set
-        left_seq = excluded.left_seq, left_reason = 'banned', is_blocked = true, change_seq = excluded.change_seq;
+        left_reason = 'banned', is_blocked = true, change_seq = excluded.change_seq;
     return done_v1(jsonb_build_array(membership_change_v1(r.id, who)));
   end if;
   if m.user_id is null then return refused_v1('user_not_member'); end if;

@@ -113,7 +113,7 @@ function wrap(library: Deno.DynamicLibrary<typeof SYMBOLS>): Libc {
 function readAddress(bytes: Uint8Array, view: DataView, littleEndian: boolean): string | undefined {
   const family = view.getUint16(0, littleEndian);
   const port = view.getUint16(2);
-  if (family === AF_INET) return peerKey(bytes.subarray(4, 8).join("."), port);
+  if (family === AF_INET) return `${bytes[4]}.${bytes[5]}.${bytes[6]}.${bytes[7]}|${port}`;
   if (family !== AF_INET6) return undefined;
   const groups = Array.from({ length: 8 }, (_, i) => view.getUint16(8 + 2 * i).toString(16));
   return peerKey(groups.join(":"), port);

@@ -12,24 +12,31 @@
 import type { Log } from "../log.ts";
 import { guard } from "./guard.ts";
 import { type Libc, openLibc } from "./libc.ts";
+import { type Peer, Peers } from "./peers.ts";
 import { Tally, toEnd, type UnfinishedLimits, unfinishedLimits } from "./unfinished.ts";
 
 const TICK_MS = 20;
-const LOOK_MS = 1_000;
-/** So much more memory, and it is looked at once who brought it. */
+/** All sockets are looked at so often, a piece at each tick, */
+const ROUND_MS = 1_000;
+const PIECE_MS = 2;
+/** and at once when so much more memory is taken; but that takes at most a fifth of the time. */
 const RSS_STEP_BYTES = 32 * 1024 * 1024;
-/** Looking takes at most a fifth of the time, however many sockets there are. */
 const PAUSE_FACTOR = 4;
 const REQUEST_WITHIN_MS = 5_000;
 const CLOSE_WITHIN_MS = 2_000;
-/** Of the descriptors; beyond it newcomers are refused, and those go who only hold one. */
-const CROWDED_SHARE = 0.75;
+/** Of the descriptors: from here on they are counted more often; */
+const BUSY_SHARE = 0.5;
+const BUSY_TICK_MS = 4;
+/** newcomers are refused, and those go who only hold one; */
+const CROWDED_SHARE = 0.7;
 const CROWDED_REQUEST_WITHIN_MS = 200;
-/** The kernel gives the lowest descriptor that is free: above the highest one known they follow closely. */
-const FREE_IN_A_ROW = 512;
+/** and whoever has not asked for anything goes at once. */
+const FULL_SHARE = 0.8;
+const DESCRIPTORS_FEW = 8_000;
 /** Of a peer's data the kernel takes this ahead of us: else the runtime reads one flood for a second and more. */
 const AHEAD_BYTES = 64 * 1024;
-const DESCRIPTORS_FEW = 4_096;
+/** The listener's descriptor is below this. */
+const LISTENER_MAX = 512;
 
 /** One upgraded socket to watch. */
 export interface Watched {
@@ -49,7 +56,6 @@ export interface Watch {
 interface Socket {
   readonly watched: Watched;
   tally: Tally;
-  fd: number | undefined;
   goneBy: number;
 }
 
@@ -69,16 +75,15 @@ export class SocketWarden implements Disposable {
   readonly #sockets = new Map<string, Socket>();
   /** In the order in which they were closed. */
   readonly #closing = new Set<Socket>();
-  /** Peers that have sent a complete request, while they are connected, and when they sent their last. */
-  readonly #known = new Map<string, number>();
-  readonly #firstSeen = new Map<string, number>();
+  /** Undefined where it cannot work. */
+  readonly #peers: Peers | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #lookedAt = -Infinity;
+  #isNarrow = false;
+  #roundAt = -Infinity;
   #pauseUntil = 0;
   #rssThen = 0;
-  #isCrowded = false;
-  #isNarrow = false;
-  #highestFd = 0;
+  /** Of the descriptors, in use. */
+  #usedShare = 0;
   #cuts = 0;
   /** Of this tick: why, how many. */
   readonly #told = new Map<string, number>();
@@ -93,6 +98,7 @@ export class SocketWarden implements Disposable {
       });
       return;
     }
+    this.#peers = new Peers(this.#libc, options.port);
     const { limit } = this.#libc.descriptors();
     if (limit < DESCRIPTORS_FEW) {
       options.log.warn("warden.few_descriptors", {
@@ -109,7 +115,7 @@ export class SocketWarden implements Disposable {
 
   /** Descriptors run short: whoever comes now should go elsewhere. */
   get isCrowded(): boolean {
-    return this.#isCrowded;
+    return this.#usedShare > CROWDED_SHARE;
   }
 
   get cuts(): number {
@@ -118,11 +124,11 @@ export class SocketWarden implements Disposable {
 
   /** A complete request came from there. */
   greeted(peer: string): void {
-    if (this.#libc !== undefined) this.#known.set(peer, performance.now());
+    this.#peers?.asked(peer);
   }
 
   watch(watched: Watched): Watch {
-    const socket: Socket = { watched, tally: new Tally(), fd: undefined, goneBy: Infinity };
+    const socket: Socket = { watched, tally: new Tally(), goneBy: Infinity };
     this.#sockets.set(watched.peer, socket);
     return {
       closing: () => {
@@ -143,21 +149,21 @@ export class SocketWarden implements Disposable {
       if (!this.#isNarrow) this.#narrowInlet();
       this.#endClosed(now);
       const { limit, lowestFree } = this.#libc!.descriptors();
-      this.#isCrowded = lowestFree > CROWDED_SHARE * limit;
-      const rss = this.#options.rssBytes?.() ?? Deno.memoryUsage().rss;
-      const isNews = this.#isCrowded || rss > this.#rssThen + RSS_STEP_BYTES;
-      if (now - this.#lookedAt >= LOOK_MS || (isNews && now >= this.#pauseUntil)) {
-        this.#rssThen = rss;
-        this.#lookedAt = now;
-        this.#scan(now);
-        this.#look(now);
-        const done = performance.now();
-        this.#pauseUntil = done + PAUSE_FACTOR * (done - now);
-      }
+      this.#usedShare = lowestFree / limit;
+      this.#look(now);
       for (const [why, count] of this.#told) this.#options.log.info("warden.cut", { why, count });
       this.#told.clear();
     });
-    this.#timer = setTimeout(() => this.#tick(), TICK_MS);
+    this.#timer = setTimeout(() => this.#tick(), this.#usedShare > BUSY_SHARE ? BUSY_TICK_MS : TICK_MS);
+  }
+
+  #narrowInlet(): void {
+    const port = this.#options.port();
+    for (let fd = 0; fd < LISTENER_MAX && !this.#isNarrow; fd++) {
+      if (this.#libc!.localPortOf(fd) !== port || !this.#libc!.isListening(fd)) continue;
+      this.#libc!.narrow(fd, AHEAD_BYTES);
+      this.#isNarrow = true;
+    }
   }
 
   #endClosed(now: number): void {
@@ -168,71 +174,45 @@ export class SocketWarden implements Disposable {
     }
   }
 
-  #narrowInlet(): void {
-    const port = this.#options.port();
-    for (let fd = 0; fd < FREE_IN_A_ROW && !this.#isNarrow; fd++) {
-      if (this.#libc!.localPortOf(fd) !== port || !this.#libc!.isListening(fd)) continue;
-      this.#libc!.narrow(fd, AHEAD_BYTES);
-      this.#isNarrow = true;
-    }
-  }
-
-  /** All peers of our port: where they are, and who has not asked for anything. */
-  #scan(now: number): void {
-    const libc = this.#libc!;
-    const port = this.#options.port();
-    const present = new Set<string>();
-    let highest = 0;
-    for (let fd = 0; fd <= Math.max(highest, this.#highestFd) + FREE_IN_A_ROW; fd++) {
-      const peer = libc.peerOf(fd);
-      if (peer === undefined || libc.localPortOf(fd) !== port) continue;
-      highest = fd;
-      present.add(peer);
-      const socket = this.#sockets.get(peer);
-      if (socket === undefined) {
-        if (this.#isTooLate(peer, now)) this.#cut(fd, "no request in time");
-      } else {
-        socket.fd = fd;
-      }
-    }
-    this.#highestFd = highest;
-    for (const peer of this.#known.keys()) if (!present.has(peer)) this.#known.delete(peer);
-    for (const peer of this.#firstSeen.keys()) {
-      if (!present.has(peer) || this.#known.has(peer)) this.#firstSeen.delete(peer);
-    }
-  }
-
-  /** Of a peer that is no socket. */
-  #isTooLate(peer: string, now: number): boolean {
-    const askedAt = this.#known.get(peer);
-    if (askedAt !== undefined) return this.#isCrowded && now - askedAt >= REQUEST_WITHIN_MS;
-    const since = this.#firstSeen.get(peer);
-    if (since === undefined) this.#firstSeen.set(peer, now);
-    return now - (since ?? now) >= (this.#isCrowded ? CROWDED_REQUEST_WITHIN_MS : REQUEST_WITHIN_MS);
-  }
-
   #look(now: number): void {
-    for (const socket of this.#sockets.values()) {
-      const fd = this.#fdOf(socket);
-      if (fd !== undefined) socket.tally.look(now, this.#libc!.bytesReceived(fd), socket.watched.messages());
+    const visitor = (peer: Peer, fd: number): void => this.#visit(peer, fd, now);
+    const rss = this.#options.rssBytes?.() ?? Deno.memoryUsage().rss;
+    const isNews = now >= this.#pauseUntil && rss > this.#rssThen + RSS_STEP_BYTES;
+    if (isNews || this.isCrowded) {
+      this.#peers!.visitAll(visitor);
+      this.#pauseUntil = now + (1 + PAUSE_FACTOR) * (performance.now() - now);
+    } else if (now - this.#roundAt < ROUND_MS || !this.#peers!.visit(PIECE_MS, visitor)) {
+      return;
     }
+    this.#roundAt = now;
+    this.#rssThen = rss;
     for (const socket of toEnd(this.#sockets.values(), this.#limits)) {
       this.#cutSocket(socket, "a message without end");
     }
   }
 
-  #fdOf(socket: Socket): number | undefined {
-    if (socket.fd !== undefined && this.#libc!.peerOf(socket.fd) === socket.watched.peer) return socket.fd;
-    socket.fd = undefined; // the next scan finds it
-    return undefined;
+  #visit(peer: Peer, fd: number, now: number): void {
+    const socket = this.#sockets.get(peer.key);
+    if (socket !== undefined) {
+      socket.tally.look(now, this.#libc!.bytesReceived(fd), socket.watched.messages());
+    } else if (this.#isTooLate(peer, now)) {
+      this.#cut(fd, "no request in time");
+    }
+  }
+
+  /** Of a peer that is no socket. */
+  #isTooLate({ since, askedAt }: Peer, now: number): boolean {
+    if (askedAt !== undefined) return this.isCrowded && now - askedAt >= REQUEST_WITHIN_MS;
+    if (this.#usedShare > FULL_SHARE) return true;
+    return now - since >= (this.isCrowded ? CROWDED_REQUEST_WITHIN_MS : REQUEST_WITHIN_MS);
   }
 
   #cutSocket(socket: Socket, why: string): void {
-    if (this.#sockets.get(socket.watched.peer) !== socket) return;
-    if (this.#fdOf(socket) === undefined) this.#scan(performance.now());
-    const fd = this.#fdOf(socket);
+    const { peer } = socket.watched;
+    if (this.#sockets.get(peer) !== socket) return;
+    if (this.#peers!.fdOf(peer) === undefined) this.#peers!.visitAll(() => {});
+    const fd = this.#peers!.fdOf(peer);
     if (fd === undefined) return;
-    socket.fd = undefined;
     socket.tally = new Tally(); // it has no fault any more: its end is on the way
     this.#cut(fd, why);
   }

@@ -5,7 +5,7 @@ import { type Door, DOOR_NAMES, type Json, refusalOf, startDoors } from "../help
 import { JWT_SECRET, signToken } from "../helpers/test_app.ts";
 import { connectSocket } from "../helpers/test_socket.ts";
 import { atEveryDoor } from "../suites/door_suite.ts";
-import { clockAhead, KeyServer, newKey, sign } from "../suites/key_server.ts";
+import { clockAhead, KeyServer, newKey, sign, withAlgorithm } from "../suites/key_server.ts";
 
 const SECRET = { alg: "HS256", privateKey: new TextEncoder().encode(JWT_SECRET) };
 const now = (): number => Math.floor(Date.now() / 1000);
@@ -160,10 +160,12 @@ for (const name of DOOR_NAMES) {
       newKey("three", "EdDSA"),
       newKey("one", "RS256"),
     ]);
-    await using server = new KeyServer([rsa, ec, ed]);
+    const { alg: _, ...jwk } = { ...rsa.jwk, kid: "four" };
+    const open = { ...rsa, kid: "four", jwk }; // a key that fits several algorithms
+    await using server = new KeyServer([rsa, ec, ed, open]);
     await using doors = await startDoors({ env: { JWT_SECRET: "", JWT_JWKS_URL: server.url } });
     const door = doors[name];
-    for (const key of [rsa, ec, ed]) await enters(door, await sign(key, { sub: key.alg }));
+    for (const key of [rsa, ec, ed, open]) await enters(door, await sign(key, { sub: key.alg }));
     strictEqual(server.fetches, 1);
 
     const pem = await exportSPKI(rsa.publicKey);
@@ -180,7 +182,8 @@ for (const name of DOOR_NAMES) {
       "another key under a known kid": await sign(evil, { sub: "root" }),
       "a key that the token brings": await sign(evil, { sub: "root" }, header),
       "a kid of another type": await sign({ ...rsa, kid: "two" }, { sub: "root" }),
-      "an algorithm that is not configured": await sign(await newKey("one", "PS256"), { sub: "root" }),
+      "an algorithm that is not configured": await sign(await withAlgorithm(open, "RS512"), { sub: "root" }),
+      "another that is not configured": await sign(await withAlgorithm(open, "PS256"), { sub: "root" }),
       "a critical header nobody knows": await sign(rsa, { sub: "root" }, { crit: ["urn:x"], "urn:x": 1 }),
       "none": new UnsecuredJWT({ sub: "root" }).setExpirationTime("1h").encode(),
       "a kid that is a name of every object": await sign({ ...evil, kid: "__proto__" }, { sub: "root" }),

@@ -123,6 +123,13 @@ atEveryDoor("an older token neither takes a course away nor gets back into its r
   deepStrictEqual((await again.call("sync", {})).rooms, []);
 });
 
+atEveryDoor("the role of an older token gives no standing in a course's rooms", async (door) => {
+  const { roomId } = await courseRoom(door);
+  const teaching = await signedIn(door, "theo", { ...TEACHER, issuedAt: SINCE });
+  await signedIn(door, "theo", { courses: ["greek"], issuedAt: SINCE + 1 });
+  strictEqual((await teaching.call("join_room", { roomId })).member.role, "MEMBER");
+});
+
 atEveryDoor("authenticate on a socket suspends and restores in place", async (door, doors) => {
   const { roomId } = await courseRoom(door);
   const ear = await door.ear("pia", { courses: ["greek"], issuedAt: SINCE });

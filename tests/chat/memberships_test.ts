@@ -165,7 +165,11 @@ atEveryDoor("a ban keeps out, is seen by moderators, and can be lifted", async (
     ada.call("update_member", { roomId, userId, isBlocked });
   const banned = async () => userIds((await bob.call("list_members", { roomId, status: "banned" })).members);
   await ban("cyd", true);
-  await ban("dan", true); // who has never been here
+  const ear = await door.ear("bob");
+  await ear.call("join_room", { roomId });
+  const { member: never } = await ban("dan", true); // who has never been here
+  deepStrictEqual((await ear.next("member_updated")).member, never);
+  deepStrictEqual([never.isBlocked, never.leftReason, ear.events("user_left")], [true, "banned", []]);
   deepStrictEqual(await banned(), ["cyd", "dan"]);
   deepStrictEqual((await ban("cyd", true)).member.isBlocked, true);
   deepStrictEqual(userIds((await bob.call("list_members", { roomId })).members), ["ada", "bob"]);

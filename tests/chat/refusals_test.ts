@@ -14,7 +14,8 @@ import {
 } from "../helpers/doors.ts";
 import { type BadInput, badInputs } from "../suites/bad_inputs.ts";
 import { NOT_APPLICABLE } from "../suites/not_applicable.ts";
-import { type Reason, REASONS, type Refusal, REFUSALS } from "../suites/refusals.ts";
+import { type Reason, REASONS, type Refusal } from "../suites/refusal_rows.ts";
+import { REFUSALS } from "../suites/refusals.ts";
 import { ABSENT, claimsOf, type Person, type Scene, setScene } from "../suites/scene.ts";
 import { inTurns } from "../suites/turns.ts";
 import { VALID } from "../suites/valid_inputs.ts";

@@ -94,6 +94,7 @@ export function handshake(init: HandshakeInit = {}): string {
 }
 
 export class RawClient implements Disposable {
+  readonly localPort: number;
   readonly #connection: Deno.Conn;
   #head: { status: number; text: string } | undefined;
   #rest: Uint8Array = new Uint8Array();
@@ -111,6 +112,7 @@ export class RawClient implements Disposable {
 
   private constructor(connection: Deno.Conn) {
     this.#connection = connection;
+    this.localPort = (connection.localAddr as Deno.NetAddr).port;
   }
 
   /** TCP only. */
@@ -131,10 +133,6 @@ export class RawClient implements Disposable {
       client.close();
       throw fault;
     }
-  }
-
-  get localPort(): number {
-    return (this.#connection.localAddr as Deno.NetAddr).port;
   }
 
   /** False once the connection has ended. */
@@ -169,9 +167,14 @@ export class RawClient implements Disposable {
     }
   }
 
-  /** The head, then the body until the end of the connection or of what Content-Length says. */
   async readAnswer(): Promise<{ status: number; text: string; body: string }> {
-    const head = await this.readHead();
+    await this.readHead();
+    return await this.readBody();
+  }
+
+  /** After the head: until the end of the connection, or of what Content-Length says. */
+  async readBody(): Promise<{ status: number; text: string; body: string }> {
+    const head = this.#head!;
     const length = Number(/content-length: (\d+)/i.exec(head.text)?.[1] ?? Infinity);
     const buffer = new Uint8Array(65_536);
     while (this.#rest.length < length) {

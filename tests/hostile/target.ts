@@ -43,8 +43,8 @@ export class Target implements AsyncDisposable {
     return (Number(fields[11]) + Number(fields[12])) / 100;
   }
 
-  /** TCP connections that the node itself holds from peers of its port. */
-  connections(): number {
+  /** Ports of the peers whose TCP connections the node itself holds. */
+  peers(): Set<number> {
     const inodes = new Set<string>();
     for (const { name } of Deno.readDirSync(`/proc/${this.node.pid}/fd`)) {
       try {
@@ -54,26 +54,28 @@ export class Target implements AsyncDisposable {
         // closed meanwhile
       }
     }
-    const port = this.port.toString(16).toUpperCase().padStart(4, "0");
-    const lines = ["tcp", "tcp6"].flatMap((name) => Deno.readTextFileSync(`/proc/net/${name}`).split("\n"));
-    return lines.map((line) => line.trim().split(/\s+/)).filter((fields) =>
-      fields[1]?.endsWith(`:${port}`) && fields[3] !== "0A" && inodes.has(fields[9] ?? "")
-    ).length;
+    return new Set(
+      connectionsTo(this.port).filter(({ inode }) => inodes.has(inode)).map(({ peerPort }) => peerPort),
+    );
   }
 
-  async untilConnections(count: number, waitMs: number): Promise<number> {
+  /** Milliseconds until the node holds none of these; rejects after `waitMs`. */
+  async untilGone(clients: readonly { localPort: number }[], waitMs: number): Promise<number> {
     const started = performance.now();
-    while (this.connections() > count) {
-      if (performance.now() - started > waitMs) {
-        throw new Error(`After ${waitMs} ms there are ${this.connections()} connections, not ${count}`);
-      }
+    for (;;) {
+      const peers = this.peers();
+      const left = clients.filter(({ localPort }) => peers.has(localPort)).length;
+      const ms = performance.now() - started;
+      if (left === 0) return ms;
+      if (ms > waitMs) throw new Error(`After ${waitMs} ms the node still holds ${left} connections`);
       await pause(50);
     }
-    return performance.now() - started;
   }
 
   events(name: string): Record<string, unknown>[] {
-    return this.node.lines.filter((line) => line.includes(`"event":"${name}"`)).map((line) => JSON.parse(line));
+    return this.node.lines.filter((line) => line.includes(`"event":"${name}"`)).map((line) =>
+      JSON.parse(line)
+    );
   }
 
   /** How often the warden cut for this reason. */
@@ -100,9 +102,17 @@ export class Target implements AsyncDisposable {
     return Innocents.start(this, count);
   }
 
+  /** The log comes by a pipe, a little later. */
+  async untilCuts(why: string, count: number): Promise<void> {
+    for (let turn = 0; turn < 100 && this.cuts(why) < count; turn++) await pause(20);
+    deepStrictEqual(this.cuts(why), count, `cuts because of ${why}`);
+  }
+
   /** Nothing of its own went wrong. */
   requireNoFaults(): void {
-    const faults = this.node.lines.filter((line) => /"level":"error"/.test(line) && !/bus\.not_shared/.test(line));
+    const faults = this.node.lines.filter((line) =>
+      /"level":"error"/.test(line) && !/bus\.not_shared/.test(line)
+    );
     deepStrictEqual(faults, []);
     deepStrictEqual(this.events("warden.off"), []);
   }
@@ -125,6 +135,19 @@ export async function startTarget(env: Record<string, string> = {}): Promise<Tar
     }),
   );
   return new Target(node, parts.move());
+}
+
+/** TCP connections to the port, as the kernel lists them at the side of whoever serves it. */
+export function connectionsTo(port: number): { peerPort: number; unsent: number; inode: string }[] {
+  const hex = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  const lines = ["tcp", "tcp6"].flatMap((name) => Deno.readTextFileSync(`/proc/net/${name}`).split("\n"));
+  return lines.map((line) => line.trim().split(/\s+/))
+    .filter(([, local, , state]) => local?.endsWith(hex) && state !== "0A")
+    .map((fields) => ({
+      peerPort: parseInt(fields[2]?.split(":")[1] ?? "", 16),
+      unsent: parseInt(fields[4] ?? "", 16),
+      inode: fields[9] ?? "",
+    }));
 }
 
 export interface Latencies {

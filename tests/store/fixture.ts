@@ -116,9 +116,10 @@ export class TestStore implements AsyncDisposable {
 }
 
 /** A connection that nobody shares, for scenes: counts are numbers, as in src/store. */
-export function connect(url: string, max = 2): postgres.Sql<{ bigint: number }> {
+export function connect(url: string, max = 2, { prepare = true } = {}): postgres.Sql<{ bigint: number }> {
   return postgres(url, {
     max,
+    prepare,
     onnotice: () => {},
     fetch_types: false,
     types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },

@@ -7,7 +7,7 @@ import type { JsonSchema } from "../../src/http/json_schemas.ts";
 import { type CommandName, commands, type RestBinding } from "../../src/protocol/commands.ts";
 import { isAllowedBy } from "../helpers/contract.ts";
 import type { DoorName, Json } from "../helpers/doors.ts";
-import type { Reason } from "./refusals.ts";
+import type { Reason } from "./refusal_rows.ts";
 
 export interface BadInput {
   reason: Reason;

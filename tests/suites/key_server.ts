@@ -1,5 +1,5 @@
 /** An identity provider's key set on 127.0.0.1, whose keys can be rotated, and which can fail. */
-import { exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from "jose";
+import { exportJWK, generateKeyPair, importJWK, type JWK, type JWTPayload, SignJWT } from "jose";
 
 export interface SigningKey {
   kid: string;
@@ -12,6 +12,12 @@ export interface SigningKey {
 export async function newKey(kid: string, alg: string): Promise<SigningKey> {
   const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true });
   return { kid, alg, privateKey, publicKey, jwk: { ...await exportJWK(publicKey), kid, alg, use: "sig" } };
+}
+
+/** The same key, for signing by another algorithm of its kind. */
+export async function withAlgorithm(key: SigningKey, alg: string): Promise<SigningKey> {
+  const { alg: _, ...jwk } = await exportJWK(key.privateKey);
+  return { ...key, alg, privateKey: await importJWK(jwk, alg) as CryptoKey };
 }
 
 /** A token of this moment for an hour, unless the claims say otherwise; a claim that is undefined is left out. */

@@ -1,6 +1,6 @@
 /** Where a reason of the table of refusals cannot be had by a command, and why. Checked against the table both ways. */
 import type { CommandName } from "../../src/protocol/commands.ts";
-import type { Reason } from "./refusals.ts";
+import type { Reason } from "./refusal_rows.ts";
 
 export interface NotApplicable {
   reason: Reason;

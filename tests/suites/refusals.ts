@@ -1,65 +1,23 @@
 /**
  * The table of refusals: each command, each reason to refuse it, and the code that the client is told, the same at
- * every door. What a schema alone refuses is not written down but made from it: bad_inputs.ts.
+ * every door. Faults of single fields: refused_fields.ts; what a schema alone refuses is made from it: bad_inputs.ts.
  */
 import type { CommandName } from "../../src/protocol/commands.ts";
 import type { ErrorCode } from "../../src/protocol/errors.ts";
 import type { Json } from "../helpers/doors.ts";
+import {
+  inOpen,
+  inRoom,
+  message,
+  type Refusal,
+  reply,
+  type Rest,
+  type RoomName,
+  rows,
+  TEXT,
+} from "./refusal_rows.ts";
+import { REFUSED_FIELDS } from "./refused_fields.ts";
 import { ABSENT, type Person, type Scene } from "./scene.ts";
-
-export const REASONS = [
-  "not signed in",
-  /** Of a room that one may know of: 403. */
-  "not a member",
-  /** A private room, another course's, others' direct room: 404, as if it were not there. */
-  "unknown to you",
-  "absent",
-  "gone room",
-  "banned",
-  "lost course",
-  "blocked",
-  "muted",
-  "wrong role",
-  "direct room",
-  "present state",
-  // made from the schema, with some by hand
-  "bad field",
-  "missing field",
-  "too long",
-  "wrong type",
-  "unknown key",
-] as const;
-export type Reason = (typeof REASONS)[number];
-
-export interface Refusal {
-  command: CommandName;
-  reason: Reason;
-  by: Person;
-  code: ErrorCode;
-  input: (scene: Scene) => Json;
-  /** `details.field` of the error. */
-  field?: string;
-}
-
-type Rest = readonly [by: Person, code: ErrorCode, input: (scene: Scene) => Json, field?: string];
-
-/** One row for each command, with what all of them share. */
-function rows(reason: Reason, table: Partial<Record<CommandName, Rest | readonly Rest[]>>): Refusal[] {
-  return Object.entries(table).flatMap(([command, cell]) => {
-    const cells = (Array.isArray(cell[0]) ? cell : [cell]) as readonly Rest[];
-    return cells.map(([by, code, input, field]) => ({
-      command: command as CommandName,
-      reason,
-      by,
-      code,
-      input,
-      ...(field === undefined ? {} : { field }),
-    }));
-  });
-}
-
-const TEXT = { content: "let me in" };
-type RoomName = keyof Scene["rooms"];
 
 /** Every command that names a room, in one that `by` may not act in. */
 function roomRows(
@@ -105,21 +63,6 @@ const without = <T extends object>(table: T, ...names: (keyof T)[]): Partial<T> 
   for (const name of names) delete left[name];
   return left;
 };
-
-const reply = (to: keyof Scene["messages"] | "absent") => (scene: Scene): Json => ({
-  roomId: scene.rooms.open,
-  ...TEXT,
-  replyToId: to === "absent" ? ABSENT : scene.messages[to],
-});
-const inOpen = (more: Json) => (scene: Scene): Json => ({ roomId: scene.rooms.open, ...more });
-const inRoom = (room: RoomName, more: Json = {}) => (scene: Scene): Json => ({
-  roomId: scene.rooms[room],
-  ...more,
-});
-const message = (name: keyof Scene["messages"], more: Json = {}) => (scene: Scene): Json => ({
-  messageId: scene.messages[name],
-  ...more,
-});
 
 export const REFUSALS: readonly Refusal[] = [
   ...rows("not a member", {
@@ -272,81 +215,5 @@ export const REFUSALS: readonly Refusal[] = [
     ],
     update_room: ["owner", "conflict", inOpen({ maxMembers: 2 }), "maxMembers"],
   }),
-  ...rows("bad field", {
-    create_room: [
-      ["teacher", "invalid_request", () => ({ name: "a", courseId: "greek" }), "courseId"],
-      ["platformAdmin", "invalid_request", () => ({ name: "a", type: "COURSE" }), "courseId"],
-      ["owner", "invalid_request", () => ({ name: "a", type: "PUBLIC", isPrivate: true }), "isPrivate"],
-      ["owner", "invalid_request", () => ({ name: "a", type: "PRIVATE", isPrivate: false }), "isPrivate"],
-      ["owner", "invalid_request", () => ({ name: " \n\t\u0007 " }), "name"],
-      ["owner", "invalid_request", () => ({ name: "a", type: "DIRECT" }), "type"],
-    ],
-    update_room: [
-      ["owner", "invalid_request", inOpen({}), "name"],
-      ["owner", "invalid_request", inOpen({ isPrivate: true }), "isPrivate"],
-      ["owner", "invalid_request", inRoom("closed", { isPrivate: false }), "isPrivate"],
-    ],
-    update_member: [
-      ["owner", "invalid_request", inOpen({ userId: "member" }), "role"],
-      ["owner", "invalid_request", inOpen({ userId: "member", isBlocked: true, isMuted: true }), "isBlocked"],
-    ],
-    send_message: [
-      ["member", "invalid_request", reply("inClosed"), "replyToId"],
-      ["member", "invalid_request", reply("direct"), "replyToId"],
-      ["member", "invalid_request", inOpen({ content: "" }), "content"],
-      ["member", "invalid_request", inOpen({ content: " \n\t " }), "content"],
-      ["member", "invalid_request", inOpen({ content: "\u0000\u0007\u009f" }), "content"],
-      ["member", "invalid_request", inOpen({ ...TEXT, clientMessageId: "a\u0000b" }), "clientMessageId"],
-      ["member", "invalid_request", inOpen({ ...TEXT, clientMessageId: "a\ud800b" }), "clientMessageId"],
-      ["member", "invalid_request", inOpen({ ...TEXT, clientMessageId: "a\nb" }), "clientMessageId"],
-    ],
-    update_message: [
-      ["member", "invalid_request", message("ofMember", { content: "" }), "content"],
-      ["member", "invalid_request", message("ofMember", { content: "\r \u0000" }), "content"],
-    ],
-    send_direct_message: [
-      ["member", "invalid_request", () => ({ recipientId: "friend", content: " " }), "content"],
-      ["member", "invalid_request", () => ({ recipientId: "a\u0000", ...TEXT }), "recipientId"],
-      [
-        "member",
-        "invalid_request",
-        (scene) => ({ recipientId: "friend", ...TEXT, replyToId: scene.messages.ofMember }),
-        "replyToId",
-      ],
-    ],
-    list_messages: ["member", "invalid_request", inOpen({ before: 3, after: 1 }), "before"],
-    list_direct_messages: [
-      ["member", "invalid_request", () => ({ userId: "friend", around: 1, after: 1 }), "before"],
-      ["member", "invalid_request", () => ({ userId: "a\u0007b" }), "userId"],
-    ],
-    search_messages: [
-      ["member", "invalid_request", () => ({ query: " \t " }), "query"],
-      ["member", "invalid_request", () => ({ query: "here", senderId: "\u0000" }), "senderId"],
-    ],
-    block_user: [
-      ["member", "invalid_request", () => ({ userId: "member" }), "userId"],
-      ["member", "invalid_request", () => ({ userId: "a\u0000b" }), "userId"],
-    ],
-    unblock_user: ["member", "invalid_request", () => ({ userId: "a\u009fb" }), "userId"],
-    add_member: ["owner", "invalid_request", inOpen({ userId: "a\u0000b" }), "userId"],
-    remove_member: ["owner", "invalid_request", inOpen({ userId: "a\nb" }), "userId"],
-  }),
-  ...rows("too long", {
-    send_message: [
-      ["member", "invalid_request", inOpen({ content: "x".repeat(5_001) }), "content"],
-      ["member", "invalid_request", inOpen({ content: "🕊".repeat(5_001) }), "content"],
-    ],
-    update_message: [
-      "member",
-      "invalid_request",
-      message("ofMember", { content: "x".repeat(5_001) }),
-      "content",
-    ],
-    send_direct_message: [
-      "member",
-      "invalid_request",
-      () => ({ recipientId: "friend", content: "é".repeat(5_001) }),
-      "content",
-    ],
-  }),
+  ...REFUSED_FIELDS,
 ];
