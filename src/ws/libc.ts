@@ -10,6 +10,8 @@ export interface Libc {
   localPortOf(fd: number): number | undefined;
   /** Of the connection's whole life, as the kernel counts them. */
   bytesReceived(fd: number): number;
+  /** To the peer, as far as the kernel takes it at once. */
+  send(fd: number, message: Uint8Array<ArrayBuffer>): void;
   isListening(fd: number): boolean;
   /** Of each connection that a listener accepts from now on, the kernel takes only so much ahead of us. */
   narrow(fd: number, bytes: number): void;
@@ -33,6 +35,7 @@ const SYMBOLS = {
   getpeername: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   getsockname: { parameters: ["i32", "buffer", "buffer"], result: "i32" },
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
+  send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
   setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
   connect: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   shutdown: { parameters: ["i32", "i32"], result: "i32" },
@@ -51,6 +54,7 @@ const TCP_INFO = 11;
 /** tcpi_bytes_received of struct tcp_info, since Linux 4.1. */
 const BYTES_RECEIVED_AT = 128;
 const SHUT_RDWR = 2;
+const MSG_DONTWAIT_NOSIGNAL = 0x4040;
 const RLIMIT_NOFILE = 7;
 /** The family 0 of connect(2): a TCP socket is reset and forgets whom it was connected to. */
 const AF_UNSPEC = new Uint8Array(16);
@@ -88,6 +92,8 @@ function wrap(library: Deno.DynamicLibrary<typeof SYMBOLS>): Libc {
         length[0] >= BYTES_RECEIVED_AT + 8;
       return enough ? Number(view.getBigUint64(BYTES_RECEIVED_AT, littleEndian)) : 0;
     },
+    send: (fd, message) =>
+      void library.symbols.send(fd, message, BigInt(message.length), MSG_DONTWAIT_NOSIGNAL),
     isListening: (fd) => {
       length[0] = 4;
       return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, bytes, length) === 0 &&

@@ -89,13 +89,30 @@ export class NativeSocket implements Outlet {
     const { log } = this.#uses;
     guard(log, "socket.fault", () => this.#gatherer?.close());
     this.#stopWorking();
-    guard(log, "socket.fault", () => this.#watch.closing());
+    guard(log, "socket.fault", () => {
+      this.#watch.closing();
+      if (code === closeCodes.too_much.code || code === closeCodes.too_large.code) {
+        this.#sayClose(code, reason);
+      }
+    });
     guard(log, "socket.fault", () => {
       if (this.#opening !== undefined) this.#ended();
       else if ((this.#socket?.readyState ?? WebSocket.CLOSED) <= WebSocket.OPEN) {
         this.#socket?.close(code, reason);
       }
     });
+  }
+
+  /**
+   * To a client with more on the way the runtime never sends its close frame: the next frame that comes in ends the
+   * connection before. So it is told past the runtime, if that has nothing of its own on the way.
+   */
+  #sayClose(code: number, reason: string): void {
+    const text = new TextEncoder().encode(reason);
+    const frame = new Uint8Array([0x88, 2 + text.length, code >> 8, code & 255, ...text]);
+    if (this.#socket?.readyState === WebSocket.OPEN && this.#socket.bufferedAmount === 0) {
+      this.#watch.say(frame);
+    }
   }
 
   closeFor(reason: CloseReason): void {

@@ -47,6 +47,8 @@ export interface Watched {
 
 /** Nothing here throws. */
 export interface Watch {
+  /** Bytes past the runtime, when it has nothing on the way itself. */
+  say(bytes: Uint8Array<ArrayBuffer>): void;
   /** We have closed it: it has 2 s to be gone. */
   closing(): void;
   /** It has ended. */
@@ -131,6 +133,10 @@ export class SocketWarden implements Disposable {
     const socket: Socket = { watched, tally: new Tally(), goneBy: Infinity };
     this.#sockets.set(watched.peer, socket);
     return {
+      say: (bytes) => {
+        const fd = this.#fdOf(socket);
+        if (fd !== undefined) this.#libc?.send(fd, bytes);
+      },
       closing: () => {
         socket.goneBy = performance.now() + CLOSE_WITHIN_MS;
         this.#closing.add(socket);
@@ -208,13 +214,17 @@ export class SocketWarden implements Disposable {
   }
 
   #cutSocket(socket: Socket, why: string): void {
-    const { peer } = socket.watched;
-    if (this.#sockets.get(peer) !== socket) return;
-    if (this.#peers!.fdOf(peer) === undefined) this.#peers!.visitAll(() => {});
-    const fd = this.#peers!.fdOf(peer);
+    const fd = this.#fdOf(socket);
     if (fd === undefined) return;
     socket.tally = new Tally(); // it has no fault any more: its end is on the way
     this.#cut(fd, why);
+  }
+
+  #fdOf(socket: Socket): number | undefined {
+    const { peer } = socket.watched;
+    if (this.#peers === undefined || this.#sockets.get(peer) !== socket) return undefined;
+    if (this.#peers.fdOf(peer) === undefined) this.#peers.visitAll(() => {});
+    return this.#peers.fdOf(peer);
   }
 
   #cut(fd: number, why: string): void {

@@ -380,11 +380,12 @@ export class ModelClient {
     const loaded = this.model.state.rooms.get(roomId);
     if (loaded === undefined || loaded.members !== undefined || !this.#options.members) return;
     const members = new Map<string, Member>();
-    for (let cursor: string | null | undefined; cursor !== null;) {
+    let cursor: string | null | undefined;
+    do {
       const page = await this.ask("list_members", { roomId, limit: 100, ...(cursor && { cursor }) });
       for (const member of page.members) members.set(member.userId, member);
       cursor = page.nextCursor;
-    }
+    } while (cursor !== null);
     loaded.members = members;
   }
 }
