@@ -85,10 +85,6 @@ export const events = {
     summary: "A direct message is new to you; the sender's devices get it too",
     data: z.strictObject({ message: s.directMessage, ...inRoom, inbox: place }),
   },
-  read_receipt: {
-    summary: "A member has read up to here",
-    data: z.strictObject({ roomId: z.uuid(), ...s.readMarker.shape }),
-  },
   room_created: {
     summary: "Inbox: you made a room, perhaps on another device",
     data: z.strictObject({ roomId: z.uuid(), room: s.room, member: s.member, inbox: place }),

@@ -176,7 +176,9 @@ export class SocketWarden implements Disposable {
     for (const socket of this.#closing) {
       if (socket.goneBy > now) break;
       this.#closing.delete(socket);
-      this.#cutSocket(socket, "not closed in time");
+      if (this.#cutSocket(socket, "not closed in time")) continue;
+      socket.goneBy = now + ROUND_MS; // the next round finds it
+      this.#closing.add(socket);
     }
   }
 
@@ -186,7 +188,7 @@ export class SocketWarden implements Disposable {
     const isNews = now >= this.#pauseUntil && rss > this.#rssThen + RSS_STEP_BYTES;
     if (isNews || this.isCrowded) {
       this.#peers!.visitAll(visitor);
-      this.#pauseUntil = now + (1 + PAUSE_FACTOR) * (performance.now() - now);
+      this.#pause(now);
     } else if (now - this.#roundAt < ROUND_MS || !this.#peers!.visit(PIECE_MS, visitor)) {
       return;
     }
@@ -195,6 +197,12 @@ export class SocketWarden implements Disposable {
     for (const socket of toEnd(this.#sockets.values(), this.#limits)) {
       this.#cutSocket(socket, "a message without end");
     }
+  }
+
+  /** After what has taken from `since` until now. */
+  #pause(since: number): void {
+    const now = performance.now();
+    this.#pauseUntil = now + PAUSE_FACTOR * (now - since);
   }
 
   #visit(peer: Peer, fd: number, now: number): void {
@@ -213,17 +221,22 @@ export class SocketWarden implements Disposable {
     return now - since >= (this.isCrowded ? CROWDED_REQUEST_WITHIN_MS : REQUEST_WITHIN_MS);
   }
 
-  #cutSocket(socket: Socket, why: string): void {
+  #cutSocket(socket: Socket, why: string): boolean {
     const fd = this.#fdOf(socket);
-    if (fd === undefined) return;
+    if (fd === undefined) return false;
     socket.tally = new Tally(); // it has no fault any more: its end is on the way
     this.#cut(fd, why);
+    return true;
   }
 
   #fdOf(socket: Socket): number | undefined {
     const { peer } = socket.watched;
     if (this.#peers === undefined || this.#sockets.get(peer) !== socket) return undefined;
-    if (this.#peers.fdOf(peer) === undefined) this.#peers.visitAll(() => {});
+    const known = this.#peers.fdOf(peer);
+    const now = performance.now();
+    if (known !== undefined || now < this.#pauseUntil) return known;
+    this.#peers.visitAll(() => {}); // it came since the last round
+    this.#pause(now);
     return this.#peers.fdOf(peer);
   }
 

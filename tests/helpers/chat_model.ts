@@ -343,7 +343,10 @@ export class ModelClient {
     this.#mending.add(what);
     void this.do(async () => {
       this.#mending.delete(what);
-      await work();
+      await work().catch((fault) => {
+        if (fault instanceof Gone) this.model.state.inbox = -1; // what could not be mended is asked for at the next connect
+        throw fault;
+      });
     });
   }
 

@@ -108,6 +108,8 @@ export class RawClient implements Disposable {
   bytesRead = 0;
   /** False: whole messages are counted and forgotten. */
   keepFrames = true;
+  /** As the protocol asks. */
+  answersClose = true;
   framesRead = 0;
 
   private constructor(connection: Deno.Conn) {
@@ -249,6 +251,7 @@ export class RawClient implements Disposable {
         reason: new TextDecoder().decode(payload.subarray(2)),
         at: performance.now(),
       };
+      if (this.answersClose) void this.write(frame({ opcode: OPCODE.close, payload }));
     } else if (this.keepFrames) {
       this.frames.push({ ...received, payload: received.payload.slice() });
     }

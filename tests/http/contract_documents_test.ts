@@ -196,6 +196,7 @@ Deno.test("outputSchemaOf() and eventSchemaOf() compile strictly and stand alone
 Deno.test("outputSchemaOf() accepts a real answer and refuses what the models do not have", () => {
   const validate = newAjv().compile(outputSchemaOf("update_member"));
   const member = {
+    id: "one of each user of each room",
     roomId: "01890a5d-ac96-774b-bcce-b302099a8057",
     userId: "ada",
     name: "Ada",
