@@ -102,7 +102,7 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
   let draining = false;
   let port = config.http.port;
   const mayReadFrom = originRule(config);
-  const work = parts.use(new WorkQueue());
+  const work = parts.use(new WorkQueue(config.limits.overloadMs));
   const warden = parts.use(
     new SocketWarden({ port: () => port, maxFrameBytes: config.socket.maxFrameBytes, log }),
   );

@@ -47,6 +47,8 @@ export interface Config {
     readonly sockets: number;
     readonly commandsPerSecond: number;
     readonly changesPerSecond: number;
+    /** How late work may be before new work is shed; 0 for however late. */
+    readonly overloadMs: number;
     /** The header in which a proxy that we trust names the client. */
     readonly clientAddressHeader: string | undefined;
   };
@@ -112,6 +114,7 @@ export function readConfig(
       sockets: from.integer("SOCKET_MAX", 50_000, 1, 1_000_000),
       commandsPerSecond: from.integer("CHAT_RATE_COMMANDS", 100, 0, 1_000_000),
       changesPerSecond: from.integer("CHAT_RATE_CHANGES", 5, 0, 1_000_000),
+      overloadMs: from.integer("CHAT_OVERLOAD_LAG", 750, 0, 60_000),
       clientAddressHeader: from.optional("CLIENT_ADDRESS_HEADER") ??
         (from.optional("FLY_MACHINE_ID") === undefined ? undefined : "fly-client-ip"),
     },

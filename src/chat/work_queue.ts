@@ -9,7 +9,6 @@ const SLICE_MS = 10;
 /** Between slices when there is more to do than a slice: time to read sockets that nobody has served yet. */
 const PAUSE_MS = 2;
 const LAG_LOOK_MS = 100;
-const OVERLOAD_MS = 750;
 
 export class WorkQueue implements Disposable {
   /** In the order of turns. */
@@ -19,8 +18,11 @@ export class WorkQueue implements Disposable {
   #waitMs = 0;
   #lagMs = 0;
   #lagTimer: ReturnType<typeof setTimeout>;
+  readonly #overloadMs: number;
 
-  constructor() {
+  /** `overloadMs`: how late is too late; 0 for never. */
+  constructor(overloadMs: number) {
+    this.#overloadMs = overloadMs === 0 ? Infinity : overloadMs;
     this.#lagTimer = this.#watchLag();
   }
 
@@ -35,7 +37,7 @@ export class WorkQueue implements Disposable {
   }
 
   get overloaded(): boolean {
-    return this.waitMs > OVERLOAD_MS || this.#lagMs > OVERLOAD_MS;
+    return this.waitMs > this.#overloadMs || this.#lagMs > this.#overloadMs;
   }
 
   /** Of what sockets have sent and is not done with, all together; `hold` counts it, negative when it is done with. */

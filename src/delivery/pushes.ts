@@ -119,9 +119,9 @@ function describe(
 export function repairedRoomPushes(changes: readonly RoomChange[], since: number, through: number): Push[] {
   const notBefore = new Map<UserId, number>();
   for (const change of changes) {
-    if (change.kind === "membership" && !change.ended && change.firstSeq > since) {
-      notBefore.set(change.userId, change.firstSeq);
-    }
+    // also of one that has ended again: before it began, its user was not there
+    const joinedSeq = change.kind === "membership" ? change.joinedSeq ?? 0 : 0;
+    if (change.kind === "membership" && joinedSeq > since) notBefore.set(change.userId, joinedSeq);
   }
   let after = since;
   return changes.map((change, i) => {

@@ -40,21 +40,22 @@ interface ChangeRow {
   firstSeq: number;
   ended: boolean;
   userId: UserId;
+  joinedSeq: number;
   json: string;
 }
 
 const changeRows = (sql: Sql, roomId: RoomId, since: number, limit: number) =>
-  sql`(select 'message' as kind, m.change_seq as seq, m.seq as "firstSeq", m.is_deleted as ended, m.sender_id as "userId", message_json_v1(m) as json
+  sql`(select 'message' as kind, m.change_seq as seq, m.seq as "firstSeq", m.is_deleted as ended, m.sender_id as "userId", 0::bigint as "joinedSeq", message_json_v1(m) as json
       from messages m where m.room_id = ${roomId} and m.change_seq > ${since} order by m.change_seq limit ${
     limit + 1
   })
     union all
-    (select 'membership', m.change_seq, coalesce(m.left_seq, m.joined_seq), m.left_seq is not null, m.user_id, member_json_v1(m, u)
+    (select 'membership', m.change_seq, coalesce(m.left_seq, m.joined_seq), m.left_seq is not null, m.user_id, m.joined_seq, member_json_v1(m, u)
       from memberships m join users u on u.id = m.user_id
       where m.room_id = ${roomId} and m.change_seq > 0 and m.change_seq > ${since}
       order by m.change_seq limit ${limit + 1})
     union all
-    (select 'room', r.meta_change_seq, r.meta_change_seq, r.deleted_at is not null, r.created_by, room_json_v1(r)
+    (select 'room', r.meta_change_seq, r.meta_change_seq, r.deleted_at is not null, r.created_by, 0, room_json_v1(r)
       from rooms r where r.id = ${roomId} and r.meta_change_seq > ${since})`;
 
 /** `head`: a ReaderStanding as JSON. Materialized by its users, or it would be read again for every row. */
@@ -117,7 +118,7 @@ export async function readerNewest(
     sql`with h as materialized (${readerHead(sql, ask)})
       select case when row_number() over (order by c.seq desc) = 1 then h.head end as head, c.*
       from h left join (
-        select 'message' as kind, m.seq, m.seq as "firstSeq", m.is_deleted as ended, m.sender_id as "userId", message_json_v1(m) as json
+        select 'message' as kind, m.seq, m.seq as "firstSeq", m.is_deleted as ended, m.sender_id as "userId", 0::bigint as "joinedSeq", message_json_v1(m) as json
         from messages m where m.room_id = ${ask.roomId} order by m.seq desc limit ${ask.limit + 1}
       ) c on h.role is not null order by c.seq desc`
   );
@@ -147,7 +148,16 @@ function gather<S extends RoomStanding>(
 function toChange(row: ChangeRow, roomId: RoomId): RoomChange {
   const { seq, firstSeq, ended, json } = row;
   if (row.kind === "membership") {
-    return { kind: "membership", roomId, seq, firstSeq, ended, json, userId: row.userId };
+    return {
+      kind: "membership",
+      roomId,
+      seq,
+      firstSeq,
+      ended,
+      json,
+      userId: row.userId,
+      joinedSeq: row.joinedSeq,
+    };
   }
   if (row.kind === "room") return { kind: "room", roomId, seq, ended, json, direct: undefined };
   return { kind: "message", roomId, seq, firstSeq, ended, json, direct: undefined } satisfies MessageChange;

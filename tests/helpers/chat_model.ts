@@ -355,7 +355,7 @@ export class ModelClient {
     try {
       this.model.caughtUp(await this.ask("join_room", { roomId, ...(since && { since }) }), since);
       if (this.model.state.rooms.get(roomId)?.room.type !== "DIRECT") this.heard.add(roomId);
-      await this.#listMembers(roomId);
+      await this.#listMembers(roomId).catch(unlessRefused); // removed just now: user_left follows
     } catch (fault) {
       unlessRefused(fault);
       this.model.state.rooms.delete(roomId);

@@ -1,4 +1,11 @@
-import { directRooms, faultyItem, judgedAfterTheLock, refusedItem, sendsAndRepeats } from "./append_suite.ts";
+import {
+  directRooms,
+  faultyItem,
+  judgedAfterTheLock,
+  refusedItem,
+  repeatsInABatch,
+  sendsAndRepeats,
+} from "./append_suite.ts";
 
 const ROUNDS = 20;
 
@@ -10,6 +17,8 @@ Deno.test("Appender: 400 direct messages from 4 nodes at once: one room a pair, 
 
 Deno.test("Appender: what is committed while a send waits for the room's lock decides about the send", () =>
   judgedAfterTheLock({}));
+
+Deno.test("Appender: repeats within one batch are one message, in one call", () => repeatsInABatch({}));
 
 Deno.test("Appender: one refused item of a batch of 50 leaves 49 sent, in one call", () => refusedItem({}));
 

@@ -175,7 +175,7 @@ Deno.test("the rules of numbers, counts and owners hold after any sequence of op
   const performed = new Map<string, number>();
   await fc.assert(
     fc.asyncProperty(anyOps(OPS), (ops) => playAndCheck(store, ops, performed)),
-    { seed: SEED, numRuns: RUNS },
+    { seed: SEED, numRuns: RUNS, interruptAfterTimeLimit: 20_000 },
   );
   for (const does of NAMES) {
     ok((performed.get(does) ?? 0) >= 10, `${does} succeeded ${performed.get(does)} times only`);
