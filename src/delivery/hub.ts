@@ -135,7 +135,7 @@ export class Hub implements AsyncDisposable {
       name: topic,
       holdMs,
       log,
-      read: (since) => reader.readSince(topic, since),
+      read: (since, known) => reader.readSince(topic, since, known),
       onRepair: () => this.#repairs++,
       deliver: (push) => {
         for (const subscription of subscriptions.values()) subscription.deliver(push);

@@ -4,6 +4,7 @@
  */
 import type { UserId } from "../protocol/ids.ts";
 import type { JsonText } from "../protocol/json_text.ts";
+import type { Stay } from "../store/room_changes.ts";
 
 /** How a kind of client wants its pushes. The object itself is the key of the memory. */
 export interface Wire {
@@ -19,8 +20,7 @@ export class Push {
   readonly seq: number;
   /** Whose subscription to the stream ends with this push, after they have had it. */
   readonly ends: UserId | "everyone" | undefined;
-  /** Repaired pushes only: members of that name had come in at this seq, and were not there before. */
-  readonly notBefore: ReadonlyMap<UserId, number> | undefined;
+  readonly #stays: ReadonlyMap<UserId, Stay> | undefined;
   readonly #frames = new Map<Wire, string>();
 
   constructor(init: {
@@ -29,14 +29,21 @@ export class Push {
     after: number;
     seq: number;
     ends?: UserId | "everyone" | undefined;
-    notBefore?: ReadonlyMap<UserId, number> | undefined;
+    stays?: ReadonlyMap<UserId, Stay> | undefined;
   }) {
     this.event = init.event;
     this.data = init.data;
     this.after = init.after;
     this.seq = init.seq;
     this.ends = init.ends;
-    this.notBefore = init.notBefore;
+    this.#stays = init.stays;
+  }
+
+  /** Repaired pushes go only to those who were there, and to whoever they tell that they are no more. */
+  isFor(userId: UserId): boolean {
+    const stay = this.#stays?.get(userId);
+    if (stay === undefined || this.ends === userId) return true;
+    return stay.from <= this.seq && (stay.to === null || this.seq <= stay.to);
   }
 
   frameFor(wire: Wire): string {

@@ -6,6 +6,7 @@ import type { RoomId, UserId } from "../protocol/ids.ts";
 import { asJson, jsonObject, type JsonText, toJson } from "../protocol/json_text.ts";
 import type { Change, InboxChange, RoomChange } from "../store/changes.ts";
 import type { InboxRow } from "../store/inbox_changes.ts";
+import type { Stay, StreamChanges } from "../store/room_changes.ts";
 import { Push } from "./push.ts";
 
 export type Topic = `room:${string}` | `inbox:${string}`;
@@ -42,7 +43,7 @@ export function roomPush(
   change: RoomChange,
   place: Place,
   known: number = place.after,
-  notBefore?: ReadonlyMap<UserId, number>,
+  stays?: ReadonlyMap<UserId, Stay>,
 ): Push {
   const { event, fields } = describe(change, known, false);
   const data = jsonObject({
@@ -56,7 +57,7 @@ export function roomPush(
     : change.kind === "room"
     ? "everyone"
     : change.userId;
-  return new Push({ event, data, ...place, ends, notBefore });
+  return new Push({ event, data, ...place, ends, stays });
 }
 
 function directPush(change: RoomChange, place: Place, inbox: Place, known: number = place.after): Push {
@@ -115,18 +116,18 @@ function describe(
   }
 }
 
-/** Repaired: the rows that changed since `since`, each covering the interval from the one before it. */
-export function repairedRoomPushes(changes: readonly RoomChange[], since: number, through: number): Push[] {
-  const notBefore = new Map<UserId, number>();
-  for (const change of changes) {
-    // also of one that has ended again: before it began, its user was not there
-    const joinedSeq = change.kind === "membership" ? change.joinedSeq ?? 0 : 0;
-    if (change.kind === "membership" && joinedSeq > since) notBefore.set(change.userId, joinedSeq);
-  }
+/**
+ * Repaired: the rows that changed since `since`, each covering the interval from the one before it. To those who were
+ * out for a part of it, only what happened while they were in.
+ */
+export function repairedRoomPushes(
+  { changes, stays }: Pick<StreamChanges, "changes" | "stays">,
+  { since, known, through }: { since: number; known: number; through: number },
+): Push[] {
   let after = since;
   return changes.map((change, i) => {
     const seq = i === changes.length - 1 ? Math.max(change.seq, through) : change.seq;
-    const push = roomPush(change, { after, seq }, since, notBefore);
+    const push = roomPush(change, { after, seq }, known, stays);
     after = seq;
     return push;
   });

@@ -8,8 +8,14 @@
 import { describeFault, type Log } from "../log.ts";
 import type { Push } from "./push.ts";
 
-/** The repair read: pushes after `since` in order; `through`: all up to here are among them, unless `more`. */
-export type ReadSince = (since: number) => Promise<{ through: number; pushes: Push[]; more: boolean }>;
+/**
+ * The repair read: pushes after `since` in order; `through`: all up to here are among them, unless `more`. `known`:
+ * where the repair began, up to which readers have everything; `since` is beyond it once one read was not enough.
+ */
+export type ReadSince = (
+  since: number,
+  known: number,
+) => Promise<{ through: number; pushes: Push[]; more: boolean }>;
 
 export interface StreamOptions {
   name: string;
@@ -45,12 +51,14 @@ export class Stream {
   start(seq: number): void {
     if (this.#through !== undefined) return;
     this.#through = seq;
+    for (const [after, push] of this.#early) if (push.seq <= seq) this.#early.delete(after);
     this.#passEarly();
     this.#watch();
   }
 
+  /** What is live comes a step at a time: what claims more is not ours, and passing it would hide what follows. */
   offer(push: Push): void {
-    if (this.#closed) return;
+    if (this.#closed || push.seq !== push.after + 1) return;
     if (this.#through === undefined || push.after > this.#through) {
       // dropped beyond the bound: the repair reads it
       if (this.#early.size < EARLY_MAX) this.#early.set(push.after, push);
@@ -121,16 +129,18 @@ export class Stream {
   }
 
   async #readUntilWhole(): Promise<void> {
+    const known = this.#position();
     for (let more = true; more && !this.#closed;) {
       const heldBefore = [...this.#early.keys()];
-      const found = await this.#options.read(this.#through ?? 0);
+      const found = await this.#options.read(this.#position(), known);
       if (this.#closed) return;
       more = found.more;
+      let passed: number | undefined;
       for (const push of found.pushes) {
-        // one inbox place may hold two rows: the second must not be taken for a repeat of the first
-        if (push.seq > this.#position() || (push.after === push.seq && push.seq === this.#position())) {
-          this.#pass(push);
-        }
+        // one inbox place may hold two rows: the second is no repeat of the first
+        if (push.seq <= this.#position() && (push.after !== push.seq || push.seq !== passed)) continue;
+        this.#pass(push);
+        passed = push.seq;
       }
       if (more) continue;
       this.#through = Math.max(this.#position(), found.through);

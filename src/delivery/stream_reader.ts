@@ -16,7 +16,12 @@ export class StreamReader {
     this.#db = db;
   }
 
-  async readSince(topic: Topic, since: number): Promise<{ through: number; pushes: Push[]; more: boolean }> {
+  /** As Stream asks for it. */
+  async readSince(
+    topic: Topic,
+    since: number,
+    known: number,
+  ): Promise<{ through: number; pushes: Push[]; more: boolean }> {
     if (topic.startsWith("inbox:")) {
       const userId = topic.slice("inbox:".length) as UserId;
       const found = await inboxChangesSince(this.#db, userId, since, ROWS_A_READ);
@@ -31,7 +36,7 @@ export class StreamReader {
     const found = await roomChangesSince(this.#db, topic.slice("room:".length) as RoomId, since, ROWS_A_READ);
     if (found === undefined) return { through: since, pushes: [], more: false };
     const through = found.more ? (found.changes.at(-1)?.seq ?? since) : found.standing.lastSeq;
-    return { through, pushes: repairedRoomPushes(found.changes, since, through), more: found.more };
+    return { through, pushes: repairedRoomPushes(found, { since, known, through }), more: found.more };
   }
 
   epoch(): Promise<string> {

@@ -31,7 +31,7 @@ export class Subscription {
 
   deliver(push: Push): void {
     const state = this.#state;
-    if ((push.notBefore?.get(this.connection.userId) ?? 0) > push.seq) return;
+    if (!push.isFor(this.connection.userId)) return;
     if (state.is === "live") {
       if (push.seq <= state.from) return; // also an end: it was that of an earlier membership
       this.connection.offer(push);

@@ -29,8 +29,6 @@ export interface MembershipChange {
   seq: number;
   /** The seq at which it began, or ended. */
   firstSeq: number;
-  /** When it last began, also of one that has ended since. Repairs only. */
-  joinedSeq?: number;
   ended: boolean;
   userId: UserId;
   json: string;

@@ -193,9 +193,18 @@ export class NativeSocket implements Outlet {
     clearTimeout(this.#opening);
     this.#opening = undefined;
     this.#stopWorking();
+    this.#detach();
     this.#watch.end();
     this.#gatherer?.close();
     this.listener?.ended();
+  }
+
+  /** The runtime holds on to a socket that has ended for half its idle timeout; not to all that it knew of. */
+  #detach(): void {
+    const socket = this.#socket;
+    if (socket === undefined || socket.readyState === WebSocket.CONNECTING) return; // it may yet open
+    socket.onmessage = socket.onclose = socket.onerror = null;
+    this.#socket = undefined;
   }
 
   #guard(action: () => void): void {

@@ -1,14 +1,14 @@
 /**
  * A client's state, built only from answers and pushes by the contract of protocol/events.ts: a push at or below
  * the position is dropped, one that begins beyond it shows a hole, any other is applied and moves the position;
- * catch-up is merged, or replaces what there was. What breaks the contract is noted in `faults`.
- * The device that keeps such a state is model_client in this file's second half.
+ * catch-up is merged, or replaces what there was. What breaks the contract is noted in `faults`. ChatModel is the
+ * state and its rules, ModelClient a device that keeps one.
  */
 import { commands } from "../../src/protocol/commands.ts";
 import { type EventName, events } from "../../src/protocol/events.ts";
 import { SUBPROTOCOL, SUBPROTOCOL_BATCH, SUBPROTOCOL_BEARER } from "../../src/protocol/limits.ts";
 import type { Member, Message, Position, Room } from "../../src/protocol/models.ts";
-import type { TestApp } from "./test_app.ts";
+import type { TestApp, TestClaims } from "./test_app.ts";
 import { Refused } from "./test_socket.ts";
 
 // deno-lint-ignore no-explicit-any -- checked against the published schemas as it arrives
@@ -25,19 +25,30 @@ export interface LoadedRoom extends Position {
 
 export type Outcome = "applied" | "repeat" | "hole";
 
+interface Listed {
+  room: Room;
+  member: Member;
+  /** The seq of the room that this is not older than: inbox and room say the same in no order. */
+  asOf: number;
+}
+
 interface State {
   epoch: string;
   inbox: number;
   /** The rooms that are the user's, told by the inbox and by sync. */
-  list: Map<string, { room: Room; member: Member }>;
+  list: Map<string, Listed>;
   rooms: Map<string, LoadedRoom>;
+  /** Holes seen and not mended yet, by room, or "inbox": one who is cut off then has to ask again. */
+  unsettled: Set<string>;
 }
 
 export class ChatModel {
-  state: State = { epoch: "", inbox: 0, list: new Map(), rooms: new Map() };
+  state: State = { epoch: "", inbox: 0, list: new Map(), rooms: new Map(), unsettled: new Set() };
   readonly faults: string[] = [];
   /** What was asked and what came, of each answer that said `reset`. */
   readonly resets: { roomId: string; asked: Position | undefined; position: Position }[] = [];
+
+  constructor(readonly userId: string) {}
 
   positionOf(roomId: string): Position | undefined {
     const room = this.state.rooms.get(roomId);
@@ -59,6 +70,7 @@ export class ChatModel {
       putMessage(room, data.message);
     }
     if (data.member !== undefined) putMember(room, data.member);
+    if (data.member?.userId === this.userId) this.#putListed(data.roomId, room.room, data.member, data.seq);
     if (data.room !== undefined) setFields(room, data.room);
     return "applied";
   }
@@ -85,14 +97,14 @@ export class ChatModel {
       state.list.delete(data.roomId);
       state.rooms.delete(data.roomId);
     } else if (["room_created", "room_added", "membership_updated"].includes(event)) {
-      state.list.set(data.roomId, { room: data.room, member: data.member });
+      this.#putListed(data.roomId, data.room, data.member, data.room.lastSeq);
     }
     return "applied";
   }
 
   caughtUp(answer: Json, asked: Position | undefined): void {
     const { roomId, room, member, position, reset, messages, oldestSeq } = answer;
-    this.state.list.set(roomId, { room, member });
+    this.#putListed(roomId, room, member, position.seq);
     if (reset) {
       this.resets.push({ roomId, asked, position });
       const from = answer.hasMoreBefore ? messages[0]?.seq ?? position.seq + 1 : 0;
@@ -113,6 +125,10 @@ export class ChatModel {
     for (const one of answer.members) putMember(loaded, one);
     Object.assign(loaded, position);
     setFields(loaded, { ...room, oldestSeq });
+  }
+
+  #putListed(roomId: string, room: Room, member: Member, asOf: number): void {
+    if (asOf >= (this.state.list.get(roomId)?.asOf ?? 0)) this.state.list.set(roomId, { room, member, asOf });
   }
 
   /** One answer of a sync; true if another call is needed. `told` gathers the rooms that are still the user's. */
@@ -171,30 +187,39 @@ interface DeviceOptions {
   batch?: boolean;
   /** False: never lists members. */
   members?: boolean;
+  claims?: TestClaims;
 }
 
 const ASK_MS = 10_000;
 
 /** One device of a user: a socket at a time, and the state it keeps from one to the next. */
 export class ModelClient {
-  readonly model = new ChatModel();
+  readonly model: ChatModel;
   readonly heard = new Set<string>();
   readonly seen: Seen[] = [];
-  readonly holes: { roomId: string; position: number | undefined; after: number }[] = [];
+  readonly holes: { roomId: string; position: number | undefined; after: number; seq: number }[] = [];
   /** Pushes at or below the position although nothing had been asked since the one before. */
   repeats = 0;
+  /** Every frame and answer, cut short: for whoever has to find out why a run failed. */
+  readonly trail: string[] = [];
+  /** Inbox events as they came. */
+  readonly inboxEvents: string[] = [];
   readonly #options: Required<DeviceOptions>;
   #socket: WebSocket | undefined;
   #closed: Promise<void> = Promise.resolve();
   #hello = Promise.withResolvers<Json>();
   #lastId = 0;
+  /** Positions that came past the socket: what it brings up to there is no repeat of its own. */
+  readonly #toldByRest = new Map<string, number>();
+  /** Told as gone by a sync: what had been heard of them comes to its end by itself. */
+  readonly #parting = new Set<string>();
   readonly #asked = new Map<number, { event: string; settle: (envelope: Json) => void }>();
-  readonly #mending = new Set<string>();
   #work: Promise<void> = Promise.resolve();
   #waiting: Push[] | undefined;
 
   constructor(readonly userId: string, options: DeviceOptions = {}) {
-    this.#options = { hears: true, mends: "join", batch: false, members: true, ...options };
+    this.model = new ChatModel(userId);
+    this.#options = { hears: true, mends: "join", batch: false, members: true, claims: {}, ...options };
   }
 
   get faults(): string[] {
@@ -205,19 +230,24 @@ export class ModelClient {
     return this.#socket?.readyState === WebSocket.OPEN;
   }
 
-  /** By sync; by join_room of each room it keeps; or as one that only wants the list. */
+  /** By sync; by join_room of each room it keeps; or, if it hears none, as one that only wants the list. */
   connect(node: TestApp, how: "sync" | "join"): Promise<void> {
     const { model } = this;
     return this.do(async () => {
       const hello = await this.#open(node);
-      if (how === "sync" && this.#options.hears) return await this.#sync();
-      const { epoch, inbox } = model.state;
-      if (this.#options.hears) {
-        for (const roomId of [...model.state.rooms.keys()]) await this.#join(roomId);
+      const { epoch, inbox, unsettled } = model.state;
+      if (how === "sync" && this.#options.hears) await this.#sync();
+      else {
+        if (this.#options.hears) {
+          for (const roomId of [...model.state.rooms.keys()]) await this.#join(roomId);
+        }
+        if (epoch !== hello.epoch || inbox !== hello.inbox.seq || unsettled.size > 0) await this.#sync(node);
+        for (const roomId of this.#options.hears ? model.state.list.keys() : []) {
+          if (!this.heard.has(roomId)) await this.#join(roomId);
+        }
       }
-      if (epoch !== hello.epoch || inbox !== hello.inbox.seq) await this.#sync(node);
-      if (!this.#options.hears) return;
-      for (const roomId of model.state.list.keys()) if (!this.heard.has(roomId)) await this.#join(roomId);
+      unsettled.clear();
+      for (const roomId of model.state.rooms.keys()) await this.#listMembers(roomId);
     });
   }
 
@@ -227,7 +257,9 @@ export class ModelClient {
     await this.#work;
   }
 
-  hear = (roomId: string): Promise<void> => this.do(() => this.#join(roomId));
+  async hear(roomId: string): Promise<void> {
+    if (this.#options.hears) await this.do(() => this.#join(roomId));
+  }
 
   hush(roomId: string): Promise<void> {
     return this.do(async () => {
@@ -255,7 +287,9 @@ export class ModelClient {
     const id = ++this.#lastId;
     const { promise, resolve } = Promise.withResolvers<Json>();
     this.#asked.set(id, { event, settle: resolve });
-    this.#socket?.send(JSON.stringify({ event, data, id }));
+    const frame = JSON.stringify({ event, data, id });
+    this.#note("asks", frame);
+    this.#socket?.send(frame);
     const timer = setTimeout(() => resolve({ error: { code: "no_answer", message: event } }), ASK_MS);
     const envelope = await promise.finally(() => clearTimeout(timer));
     if (envelope === undefined) throw new Gone();
@@ -265,19 +299,21 @@ export class ModelClient {
 
   async #open(node: TestApp): Promise<Json> {
     const protocol = this.#options.batch ? SUBPROTOCOL_BATCH : SUBPROTOCOL;
-    const bearer = SUBPROTOCOL_BEARER + await node.tokenFor(this.userId);
+    const bearer = SUBPROTOCOL_BEARER + await node.tokenFor(this.userId, this.#options.claims);
     const socket = new WebSocket(`${node.url.replace("http", "ws")}/ws`, [protocol, bearer]);
     const closed = Promise.withResolvers<void>();
     this.#socket = socket;
     this.#closed = closed.promise;
     this.#hello = Promise.withResolvers();
     socket.onmessage = ({ data }) => {
+      if (socket.readyState !== WebSocket.OPEN) return;
       const frame: Json = JSON.parse(data);
       for (const envelope of Array.isArray(frame) ? frame : [frame]) this.#receive(envelope);
     };
     socket.onerror = () => {};
     socket.onclose = () => {
       this.heard.clear();
+      this.#parting.clear();
       for (const { settle } of this.#asked.values()) settle(undefined);
       this.#asked.clear();
       this.#hello.reject(new Gone());
@@ -287,6 +323,7 @@ export class ModelClient {
   }
 
   #receive(envelope: Json): void {
+    this.#note("hears", JSON.stringify(envelope));
     const { ack, event, data } = envelope;
     if (ack !== undefined) {
       const asked = this.#asked.get(ack);
@@ -298,13 +335,18 @@ export class ModelClient {
     }
     this.#check(event, events[event as EventName].data.safeParse(data));
     if (event === "hello") return this.#hello.resolve(data);
+    if (event === "room_left") return void this.heard.delete(data.roomId);
     if (event === "error") return void this.faults.push(JSON.stringify(data));
-    if (data.seq !== undefined) {
+    if (data.seq !== undefined && !(event === "user_left" && data.userId === this.userId)) {
       const { roomId, after, seq } = data;
       this.seen.push({ roomId, event, after, seq, direct: data.inbox !== undefined });
     }
     if (this.#waiting === undefined) this.#take(envelope, false);
     else this.#waiting.push(envelope);
+  }
+
+  #note(what: string, text: string): void {
+    this.trail.push(`${performance.now().toFixed(0)} ${what} ${text.slice(0, 400)}`);
   }
 
   #check(name: string, parsed: { success: boolean; error?: unknown }): void {
@@ -314,39 +356,41 @@ export class ModelClient {
   #take({ event, data }: Push, waited: boolean): void {
     if (data.seq !== undefined) this.#takeOfRoom(event, data, waited);
     if (data.inbox === undefined) return;
+    this.inboxEvents.push(event);
     const outcome = this.model.inboxPush(event, data);
     if (outcome === "hole") this.#mend("inbox", () => this.#sync());
-    else if (outcome === "applied" && this.#options.hears && /^room_(added|created)$/.test(event)) {
+    else if (outcome === "applied" && /^room_(added|created)$/.test(event)) {
       void this.hear(data.roomId);
     }
   }
 
   #takeOfRoom(event: string, data: Json, waited: boolean): void {
-    const { roomId, after, seq } = data;
+    const { roomId, seq } = data;
     const direct = data.inbox !== undefined;
     const position = this.model.positionOf(roomId)?.seq;
-    if (!direct && !waited && !this.heard.has(roomId)) this.faults.push(`${event} of a room not heard`);
+    if (!direct && !waited && !this.heard.has(roomId)) {
+      this.faults.push(`${event} ${seq} of a room not heard`);
+    }
     if (event === "room_deleted" || (event === "user_left" && data.userId === this.userId)) {
       if (seq <= (position ?? 0)) return;
       this.model.state.rooms.delete(roomId);
       return void this.heard.delete(roomId);
     }
     const outcome = this.model.roomPush(event, data);
-    if (outcome === "repeat" && !direct && !waited) this.repeats++;
+    const isTold = direct || waited || seq <= (this.#toldByRest.get(roomId) ?? 0);
+    if (outcome === "repeat" && !isTold) this.repeats++;
     if (outcome !== "hole") return;
-    this.holes.push({ roomId, position, after });
+    this.holes.push({ roomId, position, after: data.after, seq });
     this.#mend(roomId, () => this.#options.mends === "join" ? this.#join(roomId) : this.#sync());
   }
 
   #mend(what: string, work: () => Promise<void>): void {
-    if (this.#mending.has(what)) return;
-    this.#mending.add(what);
+    const { unsettled } = this.model.state;
+    if (unsettled.has(what)) return;
+    unsettled.add(what);
     void this.do(async () => {
-      this.#mending.delete(what);
-      await work().catch((fault) => {
-        if (fault instanceof Gone) this.model.state.inbox = -1; // what could not be mended is asked for at the next connect
-        throw fault;
-      });
+      await work();
+      this.model.state.unsettled.delete(what);
     });
   }
 
@@ -355,27 +399,33 @@ export class ModelClient {
     try {
       this.model.caughtUp(await this.ask("join_room", { roomId, ...(since && { since }) }), since);
       if (this.model.state.rooms.get(roomId)?.room.type !== "DIRECT") this.heard.add(roomId);
-      await this.#listMembers(roomId).catch(unlessRefused); // removed just now: user_left follows
     } catch (fault) {
       unlessRefused(fault);
       this.model.state.rooms.delete(roomId);
       this.heard.delete(roomId);
     }
+    await this.#listMembers(roomId);
   }
 
   /** Over REST if a node is named: that tells, but makes nothing heard. */
   async #sync(node?: TestApp): Promise<void> {
-    const told = new Set<string>();
+    const [told, unheard] = [new Set<string>(), new Set<string>()];
     for (let more = true; more;) {
       const positions = this.model.positions();
       const answer = node === undefined
         ? await this.ask("sync", { positions })
-        : (await (await node.rest(this.userId)).post("/sync", { positions })).body;
+        : (await (await node.rest(this.userId, this.#options.claims)).post("/sync", { positions })).body;
+      if (node !== undefined) this.#note("reads", JSON.stringify(answer));
       more = this.model.synced(answer, positions, told);
+      for (const roomId of answer.gone) if (this.heard.delete(roomId)) this.#parting.add(roomId);
+      for (const roomId of answer.unheard) unheard.add(roomId);
+      for (const { roomId, position } of node === undefined ? [] : answer.rooms) {
+        this.#toldByRest.set(roomId, position.seq);
+      }
     }
     for (const [roomId, { room }] of this.model.state.rooms) {
-      if (node === undefined && room.type !== "DIRECT") this.heard.add(roomId);
-      await this.#listMembers(roomId).catch(unlessRefused);
+      if (node === undefined && room.type !== "DIRECT" && !unheard.has(roomId)) this.heard.add(roomId);
+      await this.#listMembers(roomId);
     }
   }
 
@@ -385,7 +435,9 @@ export class ModelClient {
     const members = new Map<string, Member>();
     let cursor: string | null | undefined;
     do {
-      const page = await this.ask("list_members", { roomId, limit: 100, ...(cursor && { cursor }) });
+      const ask = { roomId, limit: 100, ...(cursor && { cursor }) };
+      const page = await this.ask("list_members", ask).catch(unlessRefused);
+      if (page === undefined) return; // out again already: a push will say so
       for (const member of page.members) members.set(member.userId, member);
       cursor = page.nextCursor;
     } while (cursor !== null);
@@ -397,6 +449,6 @@ class Gone extends Error {}
 
 const MAY_REFUSE = ["not_found", "forbidden", "banned", "room_full"];
 
-function unlessRefused(fault: unknown): void {
+function unlessRefused(fault: unknown): undefined {
   if (!(fault instanceof Refused) || !MAY_REFUSE.includes(fault.code)) throw fault;
 }

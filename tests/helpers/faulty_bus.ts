@@ -104,7 +104,7 @@ export class FaultyPair implements AsyncDisposable {
     this.sql = postgres(database.url, { max: 2, types, fetch_types: false, onnotice: () => {} });
   }
 
-  static async start(): Promise<FaultyPair> {
+  static async start(env: Record<string, string> = {}): Promise<FaultyPair> {
     const database = await createTestDatabase();
     const pair = new FaultyPair(database);
     const topics = new MemoryTopics();
@@ -112,7 +112,7 @@ export class FaultyPair implements AsyncDisposable {
       const bus = new FaultyBus(topics, seed);
       const onLog = (line: string) => JSON.parse(line).level === "error" && pair.errors.push(line);
       pair.buses.push(bus);
-      pair.nodes.push(await startTestApp({ database, bus, onLog }));
+      pair.nodes.push(await startTestApp({ database, bus, onLog, env }));
     }
     return pair;
   }

@@ -57,7 +57,7 @@ Deno.test("Database: a link that falls silent is replaced after the deadline", a
   const answers = () => read().then((room) => room?.lastSeq === 2, () => false);
   await until(answers, "the link to come back", 5_000);
   const again = { ...draft, id: draftOf(draft.target, ada, "").id };
-  strictEqual(stored(await send(store.node, again)).seq, 3);
+  strictEqual(stored(await store.node.db.deadline(send(store.node, again), 5_000)).seq, 3);
   await checkSequence(store.sql, roomId, 3, 1);
 });
 
