@@ -63,6 +63,7 @@ Deno.test("a client that never reads is closed as slow_consumer and gone; who re
   }
   await publisher.publish(30);
   const closedAt = performance.now();
+  late.answersClose = false;
   late.startReading();
   const { code, reason } = await late.untilEnded();
   deepStrictEqual({ code, reason }, { code: 4008, reason: "slow_consumer" });
