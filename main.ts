@@ -24,9 +24,11 @@ async function start(config: Config, log: Log): Promise<void> {
   } else {log.warn("bus.alone", {
       text: "No REDIS_URL: this node runs alone, sockets of other nodes are not reached",
     });}
-  log.warn("direct_messages.unencrypted", {
-    text: "Direct messages are stored unencrypted: encryption is not built yet",
-  });
+  if (config.chat.encryption) {
+    log.warn("direct_messages.unencrypted", {
+      text: "Direct messages are stored unencrypted: encryption is not built yet",
+    });
+  }
   await requireMigrated(config.database, MIGRATIONS);
   await using app = await startApp(config, { log });
   log.info("server.listening", { port: app.port, mode: config.mode, region: config.node.region });

@@ -28,7 +28,6 @@ export const COURSE_ID_MAX = 128;
 export const COURSES_MAX = 200;
 export const CLIENT_MESSAGE_ID_MAX = 128;
 export const SEARCH_QUERY_MAX = 200;
-export const ATTACHMENTS_MAX = 10;
 
 /** A queue of frames that a connection may leave unread before it is closed as a slow consumer. */
 export const SEND_QUEUE_BYTES_MAX = 1024 * 1024;
