@@ -22,6 +22,8 @@ export class Connection {
   readonly userId: UserId;
   readonly #outlet: Outlet;
   #closed: CloseReason | "gone" | undefined;
+  /** Of what is queued, so much had been asked for. */
+  #answerBytes = 0;
 
   constructor(id: ConnectionId, userId: UserId, outlet: Outlet) {
     this.id = id;
@@ -38,8 +40,15 @@ export class Connection {
   offer(push: Push): void {
     if (this.#closed !== undefined) return;
     const frame = push.frameFor(this.#outlet.wire);
-    if (this.#outlet.queuedBytes() + frame.length > SEND_QUEUE_BYTES_MAX) this.close("slow_consumer");
+    const queuedBytes = this.#outlet.queuedBytes();
+    this.#answerBytes = Math.min(this.#answerBytes, queuedBytes);
+    if (queuedBytes - this.#answerBytes + frame.length > SEND_QUEUE_BYTES_MAX) this.close("slow_consumer");
     else this.#outlet.send(frame);
+  }
+
+  /** An answer has just been queued, perhaps a long one: nobody is slow because it has not been read in this turn. */
+  answered(): void {
+    this.#answerBytes = this.#outlet.queuedBytes();
   }
 
   /** An event for this connection alone. */

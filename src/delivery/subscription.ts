@@ -64,6 +64,7 @@ export class Subscription {
     if (this.#state.is !== "catching_up") return;
     const { waiting } = this.#state;
     this.#state = { is: "live", from: seq };
+    this.connection.answered();
     for (const push of waiting) this.deliver(push);
   }
 

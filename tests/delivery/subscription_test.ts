@@ -13,12 +13,13 @@ const GRACE = "grace" as UserId;
 
 function subscribe(
   userId: UserId,
+  queue: { bytes: number } = { bytes: 0 },
 ): { heard: number[]; connection: Connection; subscription: Subscription; ends: number } {
   const heard: number[] = [];
   const outlet: Outlet = {
     wire: { name: "test", encodePush: (_, data) => data },
     send: (frame) => void heard.push(JSON.parse(frame)),
-    queuedBytes: () => 0,
+    queuedBytes: () => queue.bytes,
     close: () => {},
   };
   const connection = new Connection(newConnectionId(), userId, outlet);
@@ -83,6 +84,22 @@ Deno.test("Subscription: more than can wait is read again; with no turn left for
   for (let seq = 1; seq <= 2_001; seq++) late.subscription.deliver(pushOf(seq));
   late.subscription.goLive(1);
   strictEqual(late.connection.closed, "slow_consumer");
+});
+
+Deno.test("Subscription: a long answer that the peer has not read yet makes no slow consumer of it; unread pushes do", () => {
+  const MIB = 1024 * 1024;
+  const queue = { bytes: 3 * MIB };
+  const told = subscribe(ADA, queue);
+  told.subscription.deliver(pushOf(2));
+  told.subscription.goLive(1);
+  queue.bytes += MIB / 2; // pushes, behind the answer
+  told.subscription.deliver(pushOf(3));
+  deepStrictEqual([told.heard, told.connection.closed], [[2, 3], undefined]);
+  queue.bytes = 1; // all has been read
+  told.subscription.deliver(pushOf(4));
+  queue.bytes += MIB;
+  told.subscription.deliver(pushOf(5));
+  deepStrictEqual([told.heard, told.connection.closed], [[2, 3, 4], "slow_consumer"]);
 });
 
 const DEVICES = 20;
