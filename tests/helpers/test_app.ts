@@ -78,6 +78,7 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     LOG_LEVEL: "debug",
     CHAT_RATE_COMMANDS: "0",
     CHAT_RATE_CHANGES: "0",
+    CHAT_MESSAGE_RETENTION_DAYS: "0", // its timer would come in at any moment; tests call it themselves
     CHAT_OVERLOAD_LAG: "0", // clients of a test share its event loop
     ...options.env,
   };
