@@ -225,7 +225,6 @@ Deno.test("100,000 bad frames leave memory as it was", async () => {
   const answered = await strike(200);
   await pause(1_000);
   const grown = (target.rss().now - base) / MIB;
-  dbg(`100k bad: answered ${answered}, grown ${grown | 0}`);
   ok(answered >= 99_000, `${answered} answered`);
   ok(grown < 50, `${grown} MiB more`);
   requireLogged(target);
@@ -250,7 +249,4 @@ function place(
     Object.entries(left).map(([name, value]) => [name.toWellFormed(), plain(value)]),
   );
   return { path: query.size === 0 ? path : `${path}?${query}`.slice(0, 8_000), body: undefined };
-}
-function dbg(t: string) {
-  Deno.writeTextFileSync("/tmp/hostile/dbg.log", t + "\n", { append: true });
 }
