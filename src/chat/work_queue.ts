@@ -5,9 +5,12 @@
  */
 type Job = () => void;
 
-const SLICE_MS = 10;
-/** Between slices when there is more to do than a slice: time to read sockets that nobody has served yet. */
-const PAUSE_MS = 2;
+/**
+ * Short, because in each turn of its loop the runtime reads some sockets only: with more work done a turn than it
+ * reads, the queue runs empty, and who is read first is served again and again (1,000 sockets with a send outstanding
+ * each, p99 over p50: 1.8 with 2 ms, 6 with 10 ms, at the same throughput).
+ */
+const SLICE_MS = 2;
 const LAG_LOOK_MS = 100;
 
 export class WorkQueue implements Disposable {
@@ -78,7 +81,7 @@ export class WorkQueue implements Disposable {
         if (now - started >= SLICE_MS) break;
       }
     }
-    this.#timer = this.#sources.size === 0 ? undefined : setTimeout(() => this.#work(), PAUSE_MS);
+    this.#timer = this.#sources.size === 0 ? undefined : setTimeout(() => this.#work(), 0);
   }
 
   #watchLag(): ReturnType<typeof setTimeout> {

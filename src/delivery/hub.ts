@@ -30,6 +30,9 @@ interface Channel {
   subscriptions: Map<Connection, Subscription>;
   /** Settles when the bus listens. */
   open: Promise<void>;
+  /** Those about to read where the stream begins, each with what lets the next one go; `turn`: when all have gone. */
+  beginning: Map<Subscription, () => void>;
+  turn: Promise<void>;
   linger: ReturnType<typeof setTimeout> | undefined;
 }
 
@@ -74,7 +77,9 @@ export class Hub implements AsyncDisposable {
     const channel = this.#channels.get(topic) ?? this.#openChannel(topic);
     clearTimeout(channel.linger);
     channel.linger = undefined;
-    channel.subscriptions.get(connection)?.end();
+    const replaced = channel.subscriptions.get(connection);
+    replaced?.end();
+    if (replaced !== undefined) endTurn(channel, replaced);
     const subscription: Subscription = new Subscription(
       connection,
       () => this.stopHearing(connection, topic, subscription),
@@ -82,12 +87,15 @@ export class Hub implements AsyncDisposable {
     channel.subscriptions.set(connection, subscription);
     const heard = this.#heardBy.get(connection) ?? new Map<Topic, Subscription>();
     this.#heardBy.set(connection, heard.set(topic, subscription));
-    return { subscription, open: channel.open };
+    const hasBegun = channel.stream.through !== undefined;
+    return { subscription, open: hasBegun ? channel.open : takeTurn(channel, subscription) };
   }
 
   /** A position of the stream, read from the primary after `open`: where the stream begins if it had not. */
   startAt(topic: Topic, seq: number): void {
-    this.#channels.get(topic)?.stream.start(seq);
+    const channel = this.#channels.get(topic);
+    channel?.stream.start(seq);
+    if (channel !== undefined) endTurns(channel);
   }
 
   /** Ends what the connection hears of the topic; only `subscription`, if named, so that a newer one lives on. */
@@ -96,6 +104,7 @@ export class Hub implements AsyncDisposable {
     const known = channel?.subscriptions.get(connection);
     if (channel === undefined || known === undefined || (subscription ?? known) !== known) return;
     known.end();
+    endTurn(channel, known);
     channel.subscriptions.delete(connection);
     const heard = this.#heardBy.get(connection);
     heard?.delete(topic);
@@ -145,7 +154,12 @@ export class Hub implements AsyncDisposable {
       const push = decodePublication(nodeId, payload);
       if (push !== undefined) stream.offer(push);
     });
-    const channel: Channel = { topic, stream, subscriptions, open, linger: undefined };
+    const channel: Channel = {
+      ...{ topic, stream, subscriptions, open },
+      beginning: new Map(),
+      turn: Promise.resolve(),
+      linger: undefined,
+    };
     this.#channels.set(topic, channel);
     return channel;
   }
@@ -159,6 +173,7 @@ export class Hub implements AsyncDisposable {
 
   #close(channel: Channel): void {
     clearTimeout(channel.linger);
+    endTurns(channel);
     this.#options.bus.unsubscribe(channel.topic);
     const closing = channel.stream.close().finally(() => this.#closing.delete(closing));
     this.#closing.add(closing);
@@ -206,4 +221,27 @@ export class Hub implements AsyncDisposable {
     this.#heardBy.clear();
     await Promise.all(this.#closing);
   }
+}
+
+/**
+ * Until a stream has begun, those who will hear it read one after the other. Side by side, one who had read at 5 could
+ * be overtaken by one who begins the stream at 6, and would never hear of 6.
+ */
+function takeTurn(channel: Channel, subscription: Subscription): Promise<void> {
+  const before = channel.turn;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  channel.turn = before.then(() => promise);
+  channel.beginning.set(subscription, resolve);
+  return before.then(() => channel.open);
+}
+
+function endTurn(channel: Channel, subscription: Subscription): void {
+  channel.beginning.get(subscription)?.();
+  channel.beginning.delete(subscription);
+}
+
+/** The stream has begun, or never will. */
+function endTurns(channel: Channel): void {
+  for (const end of channel.beginning.values()) end();
+  channel.beginning.clear();
 }

@@ -87,8 +87,13 @@ export class NativeSocket implements Outlet {
   close(code: number, reason: string): void {
     if (this.#closed) return;
     const { log } = this.#uses;
+    const queuedBytes = this.queuedBytes();
     guard(log, "socket.fault", () => this.#gatherer?.close());
     this.#stopWorking();
+    // the reasons that say something of the client; a client that goes, or a restart, is no news
+    if (code >= 4000 || code === closeCodes.too_large.code) {
+      log.info("socket.closing", { code, reason, queuedBytes });
+    }
     guard(log, "socket.fault", () => {
       this.#watch.closing();
       if (code === closeCodes.too_much.code || code === closeCodes.too_large.code) {

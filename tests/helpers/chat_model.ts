@@ -113,7 +113,9 @@ export class ChatModel {
       return;
     }
     const loaded = this.state.rooms.get(roomId);
-    if (loaded === undefined || answer.since !== asked?.seq || position.epoch !== asked?.epoch) {
+    const fits = answer.since === asked?.seq && position.epoch === asked?.epoch &&
+      position.seq >= answer.since;
+    if (loaded === undefined || !fits) {
       return void this.faults.push(`no reset for ${JSON.stringify(asked)}: ${JSON.stringify(position)}`);
     }
     for (const message of messages) {
@@ -213,7 +215,7 @@ export class ModelClient {
   readonly #toldByRest = new Map<string, number>();
   /** Told as gone by a sync: what had been heard of them comes to its end by itself. */
   readonly #parting = new Set<string>();
-  readonly #asked = new Map<number, { event: string; settle: (envelope: Json) => void }>();
+  readonly #asked = new Map<number, { event: string; data: Json; settle: (envelope: Json) => void }>();
   #work: Promise<void> = Promise.resolve();
   #waiting: Push[] | undefined;
 
@@ -262,10 +264,7 @@ export class ModelClient {
   }
 
   hush(roomId: string): Promise<void> {
-    return this.do(async () => {
-      this.heard.delete(roomId);
-      await this.ask("leave_room", { roomId }).catch(unlessRefused);
-    });
+    return this.do(() => this.ask("leave_room", { roomId }).catch(unlessRefused));
   }
 
   /** What asks for state happens one after the other; what is pushed meanwhile waits, and follows. */
@@ -286,7 +285,7 @@ export class ModelClient {
     if (!this.connected) throw new Gone();
     const id = ++this.#lastId;
     const { promise, resolve } = Promise.withResolvers<Json>();
-    this.#asked.set(id, { event, settle: resolve });
+    this.#asked.set(id, { event, data, settle: resolve });
     const frame = JSON.stringify({ event, data, id });
     this.#note("asks", frame);
     this.#socket?.send(frame);
@@ -330,6 +329,7 @@ export class ModelClient {
       this.#asked.delete(ack);
       if (asked !== undefined && envelope.error === undefined) {
         this.#check(asked.event, commands[asked.event as keyof typeof commands].output.safeParse(data));
+        this.#noteHeard(asked.event, asked.data, data);
       }
       return asked?.settle(envelope);
     }
@@ -341,8 +341,33 @@ export class ModelClient {
       const { roomId, after, seq } = data;
       this.seen.push({ roomId, event, after, seq, direct: data.inbox !== undefined });
     }
+    this.#noteEnd(event, data);
     if (this.#waiting === undefined) this.#take(envelope, false);
     else this.#waiting.push(envelope);
+  }
+
+  /** Which rooms are heard follows the order of frames, also where what they say has to wait. */
+  #noteHeard(event: string, asked: Json, answer: Json): void {
+    if (event === "leave_room" && asked.membership !== true) this.heard.delete(asked.roomId);
+    if (event === "join_room" && answer.room.type !== "DIRECT") this.heard.add(answer.roomId);
+    if (event !== "sync") return;
+    const named = answer.more
+      ? []
+      : Object.keys(asked.positions).map((id) => this.model.state.rooms.get(id)?.room);
+    const rooms: Room[] = [...named, ...answer.rooms.map((found: { room: Room }) => found.room)];
+    for (const room of rooms) if (room !== undefined && room.type !== "DIRECT") this.heard.add(room.id);
+    for (const roomId of answer.unheard) this.heard.delete(roomId);
+    for (const roomId of answer.gone) if (this.heard.delete(roomId)) this.#parting.add(roomId);
+  }
+
+  #noteEnd(event: string, { roomId, seq, inbox, userId }: Json): void {
+    if (seq === undefined || inbox !== undefined) return;
+    if (!this.heard.has(roomId) && !this.#parting.has(roomId)) {
+      this.faults.push(`${event} ${seq} of a room not heard`);
+    }
+    if (event === "room_deleted" || (event === "user_left" && userId === this.userId)) {
+      this.heard.delete(roomId);
+    }
   }
 
   #note(what: string, text: string): void {
@@ -368,14 +393,12 @@ export class ModelClient {
     const { roomId, seq } = data;
     const direct = data.inbox !== undefined;
     const position = this.model.positionOf(roomId)?.seq;
-    if (!direct && !waited && !this.heard.has(roomId)) {
-      this.faults.push(`${event} ${seq} of a room not heard`);
-    }
     if (event === "room_deleted" || (event === "user_left" && data.userId === this.userId)) {
-      if (seq <= (position ?? 0)) return;
-      this.model.state.rooms.delete(roomId);
-      return void this.heard.delete(roomId);
+      if (seq > (position ?? 0)) this.model.state.rooms.delete(roomId);
+      else if (!this.heard.has(roomId)) void this.hear(roomId); // REST told of a new membership before the end of the old
+      return;
     }
+    if (!direct && !this.heard.has(roomId)) return; // of the past
     const outcome = this.model.roomPush(event, data);
     const isTold = direct || waited || seq <= (this.#toldByRest.get(roomId) ?? 0);
     if (outcome === "repeat" && !isTold) this.repeats++;
@@ -398,18 +421,16 @@ export class ModelClient {
     const since = this.model.positionOf(roomId);
     try {
       this.model.caughtUp(await this.ask("join_room", { roomId, ...(since && { since }) }), since);
-      if (this.model.state.rooms.get(roomId)?.room.type !== "DIRECT") this.heard.add(roomId);
     } catch (fault) {
       unlessRefused(fault);
       this.model.state.rooms.delete(roomId);
-      this.heard.delete(roomId);
     }
     await this.#listMembers(roomId);
   }
 
   /** Over REST if a node is named: that tells, but makes nothing heard. */
   async #sync(node?: TestApp): Promise<void> {
-    const [told, unheard] = [new Set<string>(), new Set<string>()];
+    const told = new Set<string>();
     for (let more = true; more;) {
       const positions = this.model.positions();
       const answer = node === undefined
@@ -417,16 +438,11 @@ export class ModelClient {
         : (await (await node.rest(this.userId, this.#options.claims)).post("/sync", { positions })).body;
       if (node !== undefined) this.#note("reads", JSON.stringify(answer));
       more = this.model.synced(answer, positions, told);
-      for (const roomId of answer.gone) if (this.heard.delete(roomId)) this.#parting.add(roomId);
-      for (const roomId of answer.unheard) unheard.add(roomId);
       for (const { roomId, position } of node === undefined ? [] : answer.rooms) {
         this.#toldByRest.set(roomId, position.seq);
       }
     }
-    for (const [roomId, { room }] of this.model.state.rooms) {
-      if (node === undefined && room.type !== "DIRECT" && !unheard.has(roomId)) this.heard.add(roomId);
-      await this.#listMembers(roomId);
-    }
+    for (const roomId of this.model.state.rooms.keys()) await this.#listMembers(roomId);
   }
 
   async #listMembers(roomId: string): Promise<void> {

@@ -110,6 +110,8 @@ export class RawClient implements Disposable {
   keepFrames = true;
   /** As the protocol asks. */
   answersClose = true;
+  /** Called when some came. */
+  onFrames: (() => void) | undefined;
   framesRead = 0;
 
   private constructor(connection: Deno.Conn) {
@@ -265,6 +267,7 @@ export class RawClient implements Disposable {
   }
 
   #wake(): void {
+    this.onFrames?.();
     for (const check of [...this.#waiting]) check();
   }
 

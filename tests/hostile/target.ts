@@ -103,8 +103,8 @@ export class Target implements AsyncDisposable {
   }
 
   /** The log comes by a pipe, a little later. */
-  async untilCuts(why: string, count: number): Promise<void> {
-    for (let turn = 0; turn < 100 && this.cuts(why) < count; turn++) await pause(20);
+  async untilCuts(why: string, count: number, waitMs = 3_000): Promise<void> {
+    for (let turn = 0; turn < waitMs / 20 && this.cuts(why) < count; turn++) await pause(20);
     deepStrictEqual(this.cuts(why), count, `cuts because of ${why}`);
   }
 
@@ -138,14 +138,13 @@ export async function startTarget(env: Record<string, string> = {}): Promise<Tar
 }
 
 /** TCP connections to the port, as the kernel lists them at the side of whoever serves it. */
-export function connectionsTo(port: number): { peerPort: number; unsent: number; inode: string }[] {
+export function connectionsTo(port: number): { peerPort: number; inode: string }[] {
   const hex = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
   const lines = ["tcp", "tcp6"].flatMap((name) => Deno.readTextFileSync(`/proc/net/${name}`).split("\n"));
   return lines.map((line) => line.trim().split(/\s+/))
     .filter(([, local, , state]) => local?.endsWith(hex) && state !== "0A")
     .map((fields) => ({
       peerPort: parseInt(fields[2]?.split(":")[1] ?? "", 16),
-      unsent: parseInt(fields[4] ?? "", 16),
       inode: fields[9] ?? "",
     }));
 }

@@ -1,0 +1,223 @@
+/** The warden's parts by themselves: spellings of peers, what counts as unfinished, and where it works. */
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { createTestDatabase } from "../helpers/databases.ts";
+import { readLines, taskCommand } from "../helpers/node_process.ts";
+import { frame, OPCODE, RawClient } from "../helpers/raw_client.ts";
+import { JWT_SECRET } from "../helpers/test_app.ts";
+import { createLog } from "../../src/log.ts";
+import { callerOf } from "../../src/ws/caller.ts";
+import { expandIpv6, openLibc, peerKey } from "../../src/ws/libc.ts";
+import { Peers } from "../../src/ws/peers.ts";
+import { SocketWarden } from "../../src/ws/socket_warden.ts";
+import { Tally, toEnd, unfinishedLimits } from "../../src/ws/unfinished.ts";
+import { MIB, pause, startTarget } from "./target.ts";
+
+Deno.test("expandIpv6() and peerKey() have one spelling for every spelling of an address", () => {
+  const spellings: [string, string][] = [
+    ["127.0.0.1", "127.0.0.1|80"],
+    ["::ffff:127.0.0.1", "127.0.0.1|80"],
+    ["::ffff:7f00:1", "127.0.0.1|80"],
+    ["0:0:0:0:0:ffff:7f00:0001", "127.0.0.1|80"],
+    ["::FFFF:255.255.255.255", "255.255.255.255|80"],
+    ["::1", "0:0:0:0:0:0:0:1|80"],
+    ["0000:0000:0000:0000:0000:0000:0000:0001", "0:0:0:0:0:0:0:1|80"],
+    ["::", "0:0:0:0:0:0:0:0|80"],
+    ["2001:db8::", "2001:db8:0:0:0:0:0:0|80"],
+    ["2001:0DB8::ff00:42:8329", "2001:db8:0:0:0:ff00:42:8329|80"],
+    ["2001:db8:0:0:1::1", "2001:db8:0:0:1:0:0:1|80"],
+    ["fe80::1%eth0", "fe80:0:0:0:0:0:0:1|80"],
+    ["::127.0.0.1", "0:0:0:0:0:0:7f00:1|80"],
+    ["64:ff9b::192.0.2.33", "64:ff9b:0:0:0:0:c000:221|80"],
+  ];
+  for (const [spelling, key] of spellings) strictEqual(peerKey(spelling, 80), key);
+  deepStrictEqual(expandIpv6("1:2:3:4:5:6:7:8"), [1, 2, 3, 4, 5, 6, 7, 8]);
+});
+
+Deno.test("callerOf() counts IPv6 by /64, and believes a header only where it is told to", () => {
+  const from = (hostname: string) => ({ transport: "tcp" as const, hostname, port: 7 });
+  const request = new Request("http://a/ws", { headers: { "x-client": "10.9.9.9, 2001:db8:1:2:3:4:5:6" } });
+  const address = (hostname: string, header?: string) => callerOf(request, from(hostname), header).address;
+  strictEqual(address("10.0.0.1"), "10.0.0.1");
+  strictEqual(address("::ffff:10.0.0.1"), "10.0.0.1");
+  strictEqual(address("2001:db8:1:2::9"), address("2001:0db8:0001:0002:ffff::"));
+  ok(address("2001:db8:1:2::9") !== address("2001:db8:1:3::9"));
+  strictEqual(address("10.0.0.1", "x-client"), address("2001:db8:1:2::"));
+  strictEqual(address("10.0.0.1", "x-absent"), "10.0.0.1");
+  for (
+    const odd of [
+      "",
+      ",",
+      "a".repeat(10_000),
+      ":::::::::",
+      "::::ffff",
+      "%%%",
+      "1:2:3:4:5:6:7:8:9:10",
+      "[::1]",
+    ]
+  ) {
+    const headers = { "x-client": odd };
+    strictEqual(
+      typeof callerOf(new Request("http://a/", { headers }), from("10.0.0.1"), "x-client").address,
+      "string",
+    );
+  }
+});
+
+Deno.test("libc finds a peer by the spelling of the runtime, over IPv4, IPv6 and IPv4 mapped into IPv6", async () => {
+  using stack = new DisposableStack();
+  const libc = openLibc();
+  ok(libc !== undefined);
+  stack.defer(() => libc.close());
+  for (
+    const [listen, connect] of [["127.0.0.1", "127.0.0.1"], ["::1", "::1"], ["::", "127.0.0.1"], [
+      "::",
+      "::1",
+    ]] as const
+  ) {
+    const listener = stack.use(Deno.listen({ hostname: listen, port: 0 }));
+    const { port } = listener.addr as Deno.NetAddr;
+    const peers: Peers = new Peers(libc, () => port);
+    const [here, there] = await Promise.all([Deno.connect({ hostname: connect, port }), listener.accept()]);
+    stack.use(here);
+    stack.use(there);
+    const remote = there.remoteAddr as Deno.NetAddr;
+    const key = peerKey(remote.hostname, remote.port);
+    const seen: string[] = [];
+    peers.visitAll((peer) => void seen.push(peer.key));
+    deepStrictEqual(seen, [key]);
+    const fd = peers.fdOf(key)!;
+    strictEqual(libc.localPortOf(fd), port);
+    await here.write(new Uint8Array(1_000));
+    await pause(20);
+    strictEqual(libc.bytesReceived(fd), 1_000);
+    libc.cut(fd);
+    strictEqual(await here.read(new Uint8Array(1)).catch(() => null), null);
+    strictEqual(peers.fdOf(key), undefined);
+  }
+  const { limit, lowestFree } = libc.descriptors();
+  ok(lowestFree > 2 && lowestFree < limit);
+  strictEqual(libc.peerOf(99_999), undefined);
+  strictEqual(libc.localPortOf(-1), undefined);
+  strictEqual(libc.bytesReceived(99_999), 0);
+  libc.cut(99_999);
+});
+
+Deno.test("Peers goes round in pieces, and forgets who has gone and not who came meanwhile", () => {
+  const table = new Map<number, string>();
+  const libc = { peerOf: (fd: number) => table.get(fd), localPortOf: () => 80 };
+  const peers = new Peers(libc as never, () => 80);
+  for (let fd = 0; fd < 5_000; fd++) table.set(fd, `peer ${fd}`);
+  const seen = new Set<string>();
+  let rounds = 0;
+  for (let turn = 0; turn < 100_000 && rounds === 0; turn++) {
+    if (peers.visit(0, ({ key }) => void seen.add(key))) rounds++;
+  }
+  strictEqual(seen.size, 5_000);
+  strictEqual(peers.fdOf("peer 4999"), 4_999);
+  table.delete(7);
+  table.set(8, "another");
+  peers.asked("soon here");
+  peers.visitAll(() => {});
+  strictEqual(peers.fdOf("peer 7"), undefined);
+  strictEqual(peers.fdOf("peer 8"), undefined);
+  strictEqual(peers.fdOf("another"), 8);
+  table.set(10_000, "far away"); // the kernel gives low ones: this cannot be
+  table.set(5_300, "soon here");
+  const asked: (number | undefined)[] = [];
+  peers.visitAll(({ key, askedAt }) => key === "soon here" && asked.push(askedAt));
+  ok(asked[0] !== undefined);
+});
+
+Deno.test("Tally reckons what is unfinished, and toEnd() takes the guilty and the largest", () => {
+  const limits = unfinishedLimits(MIB);
+  const socket = (...looks: [received: number, messages: number][]) => {
+    const tally = new Tally();
+    looks.forEach(([received, messages], i) => tally.look(i * 1_000, received, messages));
+    return { tally };
+  };
+  const chatting = socket([1_000, 0], [5_000, 10], [900_000, 900], [1_800_000, 1_800]);
+  const uploading = socket([1_000, 0], [800_000, 0], [1_000_000, 1], [1_000_500, 1]);
+  const flooding = socket([1_000, 0], [2 * MIB, 0], [4 * MIB, 0]);
+  const hiding = socket([1_000, 0], [3 * MIB, 1], [4 * MIB, 1]); // one whole message, and much more behind it
+  deepStrictEqual(toEnd([chatting, uploading], limits), []);
+  deepStrictEqual(toEnd([chatting, flooding, uploading, hiding], limits), [flooding, hiding]);
+  // none has too much, all have: the largest go, until half of what is allowed is left
+  const many = Array.from({ length: 200 }, (_, i) => socket([1_000, 0], [MIB + i, 0]));
+  const ended = toEnd([chatting, ...many], limits);
+  ok(ended.length >= 150 && ended.length < 200, `${ended.length}`);
+  ok(!ended.includes(chatting) && ended.includes(many[199]!) && !ended.includes(many[0]!));
+  // who sends little is spared, however many there are
+  deepStrictEqual(toEnd(Array.from({ length: 50_000 }, () => socket([1_000, 0], [60_000, 0])), limits), []);
+  // a message takes no longer than 20 s a MiB
+  const slow = socket(...Array.from({ length: 22 }, (_, i): [number, number] => [100_000 + i, 0]));
+  deepStrictEqual(toEnd([slow], limits), [slow]);
+});
+
+Deno.test("the warden is on under the permissions of `deno task start`", async () => {
+  await using target = await startTarget();
+  deepStrictEqual(target.events("warden.off"), []);
+  // and it works: a peer that says nothing is cut
+  using silent = await RawClient.connect(target.port);
+  await target.untilCuts("no request in time", 1, 15_000);
+  await target.untilGone([silent], 2_000);
+  target.requireNoFaults();
+});
+
+Deno.test("without FFI the warden is off and says so, and the node serves", async () => {
+  await using database = await createTestDatabase();
+  const lines: string[] = [];
+  const args = (await taskCommand("start")).filter((word) => !word.startsWith("--allow-ffi"));
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-prompt", ...args.slice(1)],
+    cwd: new URL("../../", import.meta.url),
+    env: { DATABASE_URL: database.url, JWT_SECRET, PORT: "0", HOST: "127.0.0.1", DATABASE_POOL_SIZE: "2" },
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const readers = [child.stdout, child.stderr].map((stream) =>
+    readLines(stream, (line) => void lines.push(line))
+  );
+  try {
+    const port = () =>
+      Number(lines.map((line) => /listening","port":(\d+)/.exec(line)?.[1]).find(Boolean) ?? 0);
+    for (let turn = 0; turn < 200 && port() === 0; turn++) await pause(50);
+    strictEqual(lines.filter((line) => line.includes('"warden.off"')).length, 1);
+    const client = await RawClient.open(port());
+    await client.write(frame({ opcode: OPCODE.text, payload: new Uint8Array(2 * MIB) }));
+    strictEqual((await client.untilEnded()).code, 1009);
+    client.close();
+  } finally {
+    child.kill("SIGKILL");
+    await child.status;
+    await Promise.all(readers);
+  }
+});
+
+Deno.test("whoever comes from an address that was just given up is not cut in its place", async () => {
+  const table = new Map([[5, "a|1"]]);
+  const cuts: number[] = [];
+  const libc = {
+    peerOf: (fd: number) => table.get(fd),
+    localPortOf: () => 80,
+    bytesReceived: () => 0,
+    isListening: () => false,
+    narrow: () => {},
+    send: () => {},
+    descriptors: () => ({ limit: 10_000, lowestFree: 10 }),
+    cut: (fd: number) => void cuts.push(fd),
+    close: () => {},
+  };
+  const log = createLog("error", () => {});
+  using warden = new SocketWarden({ port: () => 80, maxFrameBytes: MIB, log, libc, rssBytes: () => 0 });
+  warden.greeted("a|1");
+  const first = warden.watch({ peer: "a|1", messages: () => 0 });
+  first.closing();
+  const second = warden.watch({ peer: "a|1", messages: () => 0 });
+  first.end();
+  await pause(2_500);
+  deepStrictEqual(cuts, []);
+  second.closing();
+  await pause(2_500);
+  deepStrictEqual(cuts.slice(0, 1), [5]);
+  second.end();
+});
