@@ -53,13 +53,13 @@ export class Allowance {
     return this.#at;
   }
 
-  /** 0 if there was some; else in how many milliseconds there will be. */
-  take(): number {
+  /** 0 if there was so much; else in how many milliseconds there will be. */
+  take(cost = 1): number {
     const now = performance.now();
     this.#tokens = Math.min(this.#burst, this.#tokens + (now - this.#at) / 1000 * this.#perSecond);
     this.#at = now;
-    if (this.#tokens < 1) return Math.ceil((1 - this.#tokens) / this.#perSecond * 1000);
-    this.#tokens--;
+    if (this.#tokens < cost) return Math.ceil((cost - this.#tokens) / this.#perSecond * 1000);
+    this.#tokens -= cost;
     return 0;
   }
 }

@@ -48,8 +48,10 @@ export interface LoopInit {
 const DEPTH_MAX = 1_000;
 /** JSON can be twenty times as large once it is parsed: a frame above this is parsed when its turn comes, alone. */
 const LARGE_CHARS = 64 * 1024;
-/** What no rate of commands counts: frames that are none, and refusals of those that came too fast. */
+/** What no rate of commands counts: frames that are none, refusals of those that came too fast, and the size of frames. */
 const PATIENCE = { perSecond: 50, burst: 500 };
+/** Of one large frame, whatever an operator allows. */
+const LARGE_COST_MAX = 50;
 const TRIES_PATIENCE: ReadonlySet<ErrorCode> = new Set([
   "rate_limited",
   "busy",
@@ -93,7 +95,9 @@ export class CommandLoop implements FrameListener {
   received(text: string, done: () => void): void {
     const state = this.#state;
     if (state.is === "opening") return void state.waiting.push(() => this.received(text, done));
-    if (state.is === "open" && text.length > LARGE_CHARS) {
+    const isLarge = text.length > LARGE_CHARS;
+    if (isLarge && this.#losePatience(Math.min(LARGE_COST_MAX, text.length / LARGE_CHARS))) return;
+    if (state.is === "open" && isLarge) {
       return this.#lane.add(false, async () => {
         for (const command of this.#parse(text)) await this.#run(state.live, command);
         done();
@@ -242,8 +246,11 @@ export class CommandLoop implements FrameListener {
     this.#losePatience();
   }
 
-  #losePatience(): void {
-    if (this.#patience.take() > 0) this.#close("too_much");
+  /** True if that was the last of it. */
+  #losePatience(cost = 1): boolean {
+    const isLast = this.#patience.take(cost) > 0;
+    if (isLast) this.#close("too_much");
+    return isLast;
   }
 
   #isUnread(): boolean {

@@ -10,8 +10,8 @@ export interface Libc {
   localPortOf(fd: number): number | undefined;
   /** Of the connection's whole life, as the kernel counts them. */
   bytesReceived(fd: number): number;
-  /** To the peer, as far as the kernel takes it at once. */
-  send(fd: number, message: Uint8Array<ArrayBuffer>): void;
+  /** To the peer; true if the kernel took all of it at once. */
+  send(fd: number, message: Uint8Array<ArrayBuffer>): boolean;
   isListening(fd: number): boolean;
   /** Of each connection that a listener accepts from now on, the kernel takes only so much ahead of us. */
   narrow(fd: number, bytes: number): void;
@@ -93,7 +93,8 @@ function wrap(library: Deno.DynamicLibrary<typeof SYMBOLS>): Libc {
       return enough ? Number(view.getBigUint64(BYTES_RECEIVED_AT, littleEndian)) : 0;
     },
     send: (fd, message) =>
-      void library.symbols.send(fd, message, BigInt(message.length), MSG_DONTWAIT_NOSIGNAL),
+      library.symbols.send(fd, message, BigInt(message.length), MSG_DONTWAIT_NOSIGNAL) ===
+        BigInt(message.length),
     isListening: (fd) => {
       length[0] = 4;
       return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, bytes, length) === 0 &&

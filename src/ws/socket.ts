@@ -6,6 +6,7 @@ import type { WorkQueue } from "../chat/work_queue.ts";
 import type { Outlet } from "../delivery/connection.ts";
 import type { Log } from "../log.ts";
 import { closeCodes, type CloseReason } from "../protocol/close_codes.ts";
+import { Farewell } from "./farewell.ts";
 import { guard } from "./guard.ts";
 import type { SocketWarden, Watch } from "./socket_warden.ts";
 import { Gatherer, nativeWire } from "./wire.ts";
@@ -50,6 +51,7 @@ export class NativeSocket implements Outlet {
   #undoneFrames = 0;
   #undoneChars = 0;
   #closed = false;
+  #farewell: Farewell | undefined;
   #gone = false;
 
   constructor(peer: string, batch: boolean, uses: SocketUses) {
@@ -94,30 +96,24 @@ export class NativeSocket implements Outlet {
     if (code >= 4000 || code === closeCodes.too_large.code) {
       log.info("socket.closing", { code, reason, queuedBytes });
     }
-    guard(log, "socket.fault", () => {
-      this.#watch.closing();
-      if (code === closeCodes.too_much.code || code === closeCodes.too_large.code) {
-        this.#sayClose(code, reason);
-      }
+    guard(log, "socket.fault", () => this.#watch.closing());
+    const hasMoreOnTheWay = code === closeCodes.too_much.code || code === closeCodes.too_large.code;
+    if (!hasMoreOnTheWay || this.#opening !== undefined) return this.#finish(code, reason);
+    this.#farewell = new Farewell({
+      isClear: () => this.#socket?.bufferedAmount === 0,
+      say: () => this.#socket?.readyState === WebSocket.OPEN && this.#watch.say(closeFrame(code, reason)),
+      finish: () => this.#finish(code, reason),
     });
-    guard(log, "socket.fault", () => {
+    guard(log, "socket.fault", () => this.#farewell?.begin());
+  }
+
+  #finish(code: number, reason: string): void {
+    guard(this.#uses.log, "socket.fault", () => {
       if (this.#opening !== undefined) this.#ended();
       else if ((this.#socket?.readyState ?? WebSocket.CLOSED) <= WebSocket.OPEN) {
         this.#socket?.close(code, reason);
       }
     });
-  }
-
-  /**
-   * To a client with more on the way the runtime never sends its close frame: the next frame that comes in ends the
-   * connection before. So it is told past the runtime, if that has nothing of its own on the way.
-   */
-  #sayClose(code: number, reason: string): void {
-    const text = new TextEncoder().encode(reason);
-    const frame = new Uint8Array([0x88, 2 + text.length, code >> 8, code & 255, ...text]);
-    if (this.#socket?.readyState === WebSocket.OPEN && this.#socket.bufferedAmount === 0) {
-      this.#watch.say(frame);
-    }
   }
 
   closeFor(reason: CloseReason): void {
@@ -139,7 +135,7 @@ export class NativeSocket implements Outlet {
 
   #received(data: unknown): void {
     this.#messages++;
-    if (this.#closed) return;
+    if (this.#closed) return this.#farewell?.read(typeof data === "string" ? data.length : 0);
     const { maxFrameBytes } = this.#uses;
     if (typeof data !== "string") {
       const bytes = data instanceof ArrayBuffer ? data.byteLength : 0;
@@ -197,6 +193,7 @@ export class NativeSocket implements Outlet {
     this.#gone = true;
     clearTimeout(this.#opening);
     this.#opening = undefined;
+    this.#farewell?.end();
     this.#stopWorking();
     this.#detach();
     this.#watch.end();
@@ -215,4 +212,9 @@ export class NativeSocket implements Outlet {
   #guard(action: () => void): void {
     if (!guard(this.#uses.log, "socket.fault", action)) this.closeFor("restart");
   }
+}
+
+function closeFrame(code: number, reason: string): Uint8Array<ArrayBuffer> {
+  const text = new TextEncoder().encode(reason);
+  return new Uint8Array([0x88, 2 + text.length, code >> 8, code & 255, ...text]);
 }

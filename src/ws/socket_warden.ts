@@ -47,8 +47,8 @@ export interface Watched {
 
 /** Nothing here throws. */
 export interface Watch {
-  /** Bytes past the runtime, when it has nothing on the way itself. */
-  say(bytes: Uint8Array<ArrayBuffer>): void;
+  /** Bytes past the runtime, when it has nothing on the way itself. False if they could not be sent. */
+  say(bytes: Uint8Array<ArrayBuffer>): boolean;
   /** We have closed it: it has 2 s to be gone. */
   closing(): void;
   /** It has ended. */
@@ -135,7 +135,7 @@ export class SocketWarden implements Disposable {
     return {
       say: (bytes) => {
         const fd = this.#fdOf(socket);
-        if (fd !== undefined) this.#libc?.send(fd, bytes);
+        return fd !== undefined && this.#libc!.send(fd, bytes);
       },
       closing: () => {
         socket.goneBy = performance.now() + CLOSE_WITHIN_MS;

@@ -202,7 +202,7 @@ Deno.test("whoever comes from an address that was just given up is not cut in it
     bytesReceived: () => 0,
     isListening: () => false,
     narrow: () => {},
-    send: () => {},
+    send: () => true,
     descriptors: () => ({ limit: 10_000, lowestFree: 10 }),
     cut: (fd: number) => void cuts.push(fd),
     close: () => {},
