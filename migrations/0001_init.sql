@@ -129,14 +129,6 @@ create table messages (
 create unique index messages_change on messages (room_id, change_seq);
 -- unread counts: live messages after a marker, and by whom, without a visit to the table
 create index messages_live on messages (room_id, seq) include (sender_id) where not is_deleted;
--- Postgres takes <what stands so> for a tag and passes over it; in a chat it is code.
-create function words_v1(content text) returns tsvector language sql immutable parallel safe
-return to_tsvector('simple'::regconfig, translate(content, '<>', '  '));
-
--- search: never a tombstone, never a direct message
-create index messages_words on messages using gin (words_v1(content))
-  where not is_deleted and recipient_id is null;
-
 create function iso_v1(at timestamptz) returns text language sql immutable parallel safe
 return to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
 

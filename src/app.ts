@@ -19,6 +19,7 @@ import { ReadMarkers } from "./chat/read_markers.ts";
 import { Retention } from "./chat/retention.ts";
 import { RoomRules } from "./chat/room_rules.ts";
 import { Rooms } from "./chat/rooms.ts";
+import { Search } from "./chat/search.ts";
 import { Synchronisation } from "./chat/synchronisation.ts";
 import { Users } from "./chat/users.ts";
 import { WorkQueue } from "./chat/work_queue.ts";
@@ -96,6 +97,7 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
     directMessages: new DirectMessages({ rules, messages }),
     readMarkers: new ReadMarkers({ rules }),
     listening: new Listening({ rules, memberships, hearing }),
+    search: new Search({ rules }),
     synchronisation: new Synchronisation({ db, hearing }),
   }, rates);
 

@@ -14,6 +14,7 @@ import type { Messages } from "./messages.ts";
 import type { Rates } from "./rates.ts";
 import type { ReadMarkers } from "./read_markers.ts";
 import type { Rooms } from "./rooms.ts";
+import type { Search } from "./search.ts";
 import type { Synchronisation } from "./synchronisation.ts";
 
 export interface Rules {
@@ -24,6 +25,7 @@ export interface Rules {
   readMarkers: ReadMarkers;
   listening: Listening;
   synchronisation: Synchronisation;
+  search: Search;
 }
 
 type Bindings = { readonly [N in CommandName]: (call: Call, ask: CommandInput<N>) => Promise<JsonText> };
@@ -37,7 +39,8 @@ export class Commands {
 
   constructor(rules: Rules, rates: Rates) {
     this.#rates = rates;
-    const { rooms, memberships, messages, directMessages, readMarkers, listening, synchronisation } = rules;
+    const { rooms, memberships, messages, directMessages, readMarkers } = rules;
+    const { listening, synchronisation, search } = rules;
     this.#bindings = {
       authenticate,
       create_room: ({ actor }, ask) => rooms.create(actor, ask),
@@ -54,7 +57,7 @@ export class Commands {
       remove_member: ({ actor }, ask) => memberships.remove(actor, ask),
       send_message: ({ actor }, ask) => messages.send(actor, ask),
       list_messages: ({ actor }, ask) => messages.list(actor, ask),
-      search_messages: ({ actor }, ask) => messages.search(actor, ask),
+      search_messages: ({ actor }, ask) => search.search(actor, ask),
       update_message: ({ actor }, ask) => messages.edit(actor, ask),
       delete_message: ({ actor }, ask) => messages.delete(actor, ask),
       mark_as_read: ({ actor }, ask) => readMarkers.mark(actor, ask),

@@ -1,19 +1,17 @@
 /**
- * Messages: sent once however often they are tried, edited by who wrote them, deleted to a tombstone, paged and
- * searched. Direct ones go the same way: direct_messages.ts only names their room.
+ * Messages: sent once however often they are tried, edited by who wrote them, deleted to a tombstone, paged.
+ * Direct ones go the same way: direct_messages.ts only names their room.
  */
 import type { Hub } from "../delivery/hub.ts";
 import type { CommandInput } from "../protocol/commands.ts";
 import { invalidField } from "../protocol/errors.ts";
-import { type MessageId, newMessageId } from "../protocol/ids.ts";
+import { newMessageId } from "../protocol/ids.ts";
 import { asJson, jsonArray, jsonObject, type JsonText, toJson } from "../protocol/json_text.ts";
-import { PAGE_BYTES_MAX } from "../protocol/limits.ts";
 import { codePoints } from "../protocol/schemas.ts";
 import type { Appended, Appender, Draft } from "../store/appender.ts";
 import type { MessageChange, WriteAnswer } from "../store/changes.ts";
-import { fitting, type Page, type PageAsk, pageOfRoom, searchMessages } from "../store/messages.ts";
+import { type Page, type PageAsk, pageOfRoom } from "../store/messages.ts";
 import type { Actor } from "./actor.ts";
-import { readCursor, writeCursor } from "./cursors.ts";
 import { rankFor } from "./permissions.ts";
 import type { RoomRules } from "./room_rules.ts";
 
@@ -109,24 +107,6 @@ export class Messages {
     const page = await pageOfRoom(this.#rules.db, ask.roomId, actor.userId, toPageAsk(ask));
     if (page === undefined) throw await this.#rules.refuse(actor, "not_member", ask.roomId);
     return jsonObject(pageFields(page));
-  }
-
-  async search(actor: Actor, ask: CommandInput<"search_messages">): Promise<JsonText> {
-    if (ask.roomId !== undefined) await this.#rules.joined(actor, ask.roomId);
-    const rows = await searchMessages(this.#rules.db, {
-      userId: actor.userId,
-      query: ask.query,
-      roomId: ask.roomId,
-      senderId: ask.senderId,
-      before: ask.cursor === undefined ? undefined : readCursor(ask.cursor, 1)[0] as MessageId,
-      limit: ask.limit + 1,
-    });
-    const shown = fitting(rows.slice(0, ask.limit), PAGE_BYTES_MAX);
-    const last = shown.at(-1);
-    return jsonObject({
-      messages: jsonArray(shown.map((row) => row.json)),
-      nextCursor: toJson(rows.length > shown.length && last !== undefined ? writeCursor([last.id]) : null),
-    });
   }
 
   #checkContent(content: string): void {

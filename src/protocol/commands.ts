@@ -8,12 +8,14 @@ import * as limits from "./limits.ts";
 import { messageCommands } from "./message_commands.ts";
 import { roomCommands } from "./room_commands.ts";
 import * as s from "./schemas.ts";
+import { searchCommands } from "./search_commands.ts";
 
 export type { CommandSpec, RestBinding } from "./command_spec.ts";
 
 export const commands = {
   ...roomCommands,
   ...messageCommands,
+  ...searchCommands,
   authenticate: define({
     tag: "session",
     summary:

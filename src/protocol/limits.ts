@@ -28,6 +28,8 @@ export const COURSE_ID_MAX = 128;
 export const COURSES_MAX = 200;
 export const CLIENT_MESSAGE_ID_MAX = 128;
 export const SEARCH_QUERY_MAX = 200;
+/** Of one message that was found. */
+export const SEARCH_HIGHLIGHTS_MAX = 50;
 
 /** A queue of frames that a connection may leave unread before it is closed as a slow consumer. */
 export const SEND_QUEUE_BYTES_MAX = 1024 * 1024;

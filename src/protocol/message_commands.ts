@@ -1,7 +1,6 @@
 /** The commands on messages, of rooms and direct. */
 import { z } from "zod";
 import { define, nextCursor, page } from "./command_spec.ts";
-import * as limits from "./limits.ts";
 import { MESSAGE_TYPES } from "./models.ts";
 import * as s from "./schemas.ts";
 
@@ -43,19 +42,6 @@ export const messageCommands = {
     rest: ["GET", "/rooms/:roomId/messages"],
     input: z.strictObject({ roomId: s.roomId, ...history }).refine(oneAnchor, ONE_ANCHOR),
     output: z.strictObject({ messages: z.array(s.message), ...historyAnswer }),
-    concurrent: true,
-  }),
-  search_messages: define({
-    tag: "messages",
-    summary: 'Search by words ("a phrase", or, -not) in the rooms you are a member of, newest first',
-    rest: ["GET", "/messages/search"],
-    input: z.strictObject({
-      query: s.line(1, limits.SEARCH_QUERY_MAX),
-      roomId: s.roomId.optional(),
-      senderId: s.userId.optional(),
-      ...page,
-    }),
-    output: z.strictObject({ messages: z.array(s.roomMessage), nextCursor }),
     concurrent: true,
   }),
   update_message: define({

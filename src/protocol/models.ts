@@ -127,3 +127,9 @@ export interface Conversation {
   unread: Unread;
   position: Position;
 }
+
+/** A stretch of a message's content: `content.slice(start, end)`. */
+export interface Highlight {
+  start: number;
+  end: number;
+}

@@ -1,5 +1,5 @@
-/** Messages: pages of history, conversations and search. They are written by the appender and migrations/0003. */
-import type { MessageId, RoomId, UserId } from "../protocol/ids.ts";
+/** Messages: pages of history, and conversations. Search: search.ts. They are written by the appender and migrations/0003. */
+import type { RoomId, UserId } from "../protocol/ids.ts";
 import { PAGE_BYTES_MAX } from "../protocol/limits.ts";
 import type { Database } from "./database.ts";
 
@@ -135,29 +135,4 @@ export function listConversations(
 export async function findDirectRoom(db: Database, key: string): Promise<RoomId | undefined> {
   const [row] = await db.read<{ id: RoomId }>((sql) => sql`select id from rooms where direct_key = ${key}`);
   return row?.id;
-}
-
-export interface SearchAsk {
-  userId: UserId;
-  query: string;
-  roomId: RoomId | undefined;
-  senderId: UserId | undefined;
-  /** The id of the last message of the page before: ids sort by time. */
-  before: MessageId | undefined;
-  limit: number;
-}
-
-/** Words (websearch syntax) in the rooms that the asker is a member of, newest first; never direct messages or tombstones. */
-export function searchMessages(db: Database, ask: SearchAsk): Promise<{ id: MessageId; json: string }[]> {
-  return db.read((sql) =>
-    sql`select m.id, message_json_v1(m) as json from messages m
-      join memberships s on s.room_id = m.room_id and s.user_id = ${ask.userId} and s.left_seq is null
-      join rooms r on r.id = m.room_id and r.deleted_at is null
-      where not m.is_deleted and m.recipient_id is null
-        and words_v1(m.content) @@ websearch_to_tsquery('simple', translate(${ask.query}, '<>', '  '))
-        and ${ask.roomId === undefined ? sql`true` : sql`m.room_id = ${ask.roomId}`}
-        and ${ask.senderId === undefined ? sql`true` : sql`m.sender_id = ${ask.senderId}`}
-        and ${ask.before === undefined ? sql`true` : sql`m.id < ${ask.before}`}
-      order by m.id desc limit ${ask.limit}`
-  );
 }

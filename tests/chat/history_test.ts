@@ -1,7 +1,7 @@
-/** History and search at every door: pages by seq with honest edges, pages by cursor, and nothing of others' rooms. */
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+/** History at every door: pages by seq with honest edges, and nothing of others' rooms. Search: search_test.ts. */
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { codeOf, type DoorClient, type Json } from "../helpers/doors.ts";
-import { atEveryDoor, makeRoom, people, readPages, signedIn } from "../suites/door_suite.ts";
+import { atEveryDoor, makeRoom, people } from "../suites/door_suite.ts";
 
 /** `count` messages "1", "2", …; answers their seqs. Other changes lie between them, so seqs have holes. */
 async function fill(client: DoorClient, roomId: string, count: number): Promise<number[]> {
@@ -97,60 +97,4 @@ atEveryDoor("who joins late may read what was before", async (door) => {
   strictEqual(await codeOf(eve.call("list_messages", { roomId })), "forbidden");
   await eve.call("join_room", { roomId });
   deepStrictEqual(pageOf(await eve.call("list_messages", { roomId })), [1, 3, false, false]);
-});
-
-atEveryDoor("search_messages finds words in the asker's rooms, newest first, page by page", async (door) => {
-  const [ada, bob, eve] = await people(door, "ada", "bob", "eve");
-  const [roomId, otherId] = [await makeRoom(ada, ["bob"]), await makeRoom(ada)];
-  const say = async (client: DoorClient, room: string, content: string): Promise<string> =>
-    (await client.call("send_message", { roomId: room, content })).message.id;
-  const ids: string[] = [];
-  for (let i = 0; i < 7; i++) ids.push(await say(i % 2 === 0 ? ada : bob, roomId, `logos number ${i}`));
-  const other = await say(ada, otherId, "logos elsewhere");
-  await ada.call("send_direct_message", { recipientId: "bob", content: "logos between us" });
-  const pages = await readPages(ada, "search_messages", "messages", { query: "logos" }, 3);
-  deepStrictEqual(pages.map((page) => page.map(({ id }: Json) => id)), [
-    [other, ids[6], ids[5]],
-    [ids[4], ids[3], ids[2]],
-    [ids[1], ids[0]],
-  ]);
-  const found = async (client: DoorClient, input: Json): Promise<string[]> =>
-    (await client.call("search_messages", input)).messages.map(({ id }: Json) => id);
-  const newest = ids.toReversed();
-  deepStrictEqual(await found(bob, { query: "LOGOS" }), newest);
-  deepStrictEqual(await found(eve, { query: "logos" }), []);
-  deepStrictEqual(await found(ada, { query: "logos", roomId }), newest);
-  deepStrictEqual(await found(ada, { query: "logos", senderId: "bob" }), [ids[5], ids[3], ids[1]]);
-  deepStrictEqual(await found(ada, { query: "logos", senderId: "eve" }), []);
-  deepStrictEqual(await found(ada, { query: '"number 3"' }), [ids[3]]);
-  deepStrictEqual(await found(ada, { query: "logos -number" }), [other]);
-  deepStrictEqual(await found(ada, { query: "elsewhere or 3" }), [other, ids[3]]);
-  for (const query of ["%", "_", "logo", "' or true --", "\\", "!"]) {
-    deepStrictEqual(await found(ada, { query }), [], query);
-  }
-  strictEqual(await codeOf(bob.call("search_messages", { query: "logos", roomId: otherId })), "forbidden");
-  // what is edited is found by its new words, and rooms that were left are not searched
-  await ada.call("update_message", { messageId: other, content: "pneuma" });
-  deepStrictEqual(await found(ada, { query: "elsewhere" }), []);
-  deepStrictEqual(await found(ada, { query: "pneuma" }), [other]);
-  await bob.call("leave_room", { roomId, membership: true });
-  deepStrictEqual(await found(bob, { query: "logos" }), []);
-});
-
-atEveryDoor("search_messages passes over rooms whose membership was ended by others", async (door) => {
-  const [ada, bob] = await people(door, "ada", "bob");
-  const tina = await signedIn(door, "tina", { role: "teacher", courses: ["greek"] });
-  const banned = await makeRoom(ada, ["bob"]);
-  const course = await makeRoom(tina, [], { type: "COURSE", courseId: "greek" });
-  const pupil = await signedIn(door, "pupil", { courses: ["greek"], issuedAt: 1_000 });
-  await pupil.call("join_room", { roomId: course });
-  await ada.call("send_message", { roomId: banned, content: "arche" });
-  await tina.call("send_message", { roomId: course, content: "arche" });
-  const count = async (client: DoorClient): Promise<number> =>
-    (await client.call("search_messages", { query: "arche" })).messages.length;
-  deepStrictEqual([await count(bob), await count(pupil)], [1, 1]);
-  await ada.call("update_member", { roomId: banned, userId: "bob", isBlocked: true });
-  const without = await signedIn(door, "pupil", { courses: [], issuedAt: 2_000 });
-  deepStrictEqual([await count(bob), await count(without)], [0, 0]);
-  ok(await count(tina) === 1);
 });
