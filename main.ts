@@ -17,13 +17,14 @@ const LEAVE_MS = 1_500;
 const MIGRATIONS = new URL("./migrations/", import.meta.url);
 
 async function start(config: Config, log: Log): Promise<void> {
-  if (config.sharedBus) {
-    log.error("bus.not_shared", {
-      text: "REDIS_URL and Upstash are not used by this release: this node runs alone",
-    });
-  } else {log.warn("bus.alone", {
+  if (config.unusedUpstash) {
+    log.error("bus.unused", { text: "Upstash over REST is not used by this release: set REDIS_URL" });
+  }
+  if (config.bus.is === "memory") {
+    log.warn("bus.alone", {
       text: "No REDIS_URL: this node runs alone, sockets of other nodes are not reached",
-    });}
+    });
+  }
   if (config.chat.encryption) {
     log.warn("direct_messages.unencrypted", {
       text: "Direct messages are stored unencrypted: encryption is not built yet",

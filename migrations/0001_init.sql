@@ -20,7 +20,15 @@ create table users (
   claims_at    timestamptz not null default '-infinity',
   inbox_seq    bigint not null default 0,
   created_at   timestamptz not null default now(),
-  last_seen_at timestamptz not null default now()
+  -- when others last saw the user online: stays where it is while status is invisible
+  last_seen_at timestamptz not null default now(),
+  -- what the user chose; online: as their devices are. The line beside it ends by itself.
+  status       text not null default 'online' check (status in ('online', 'away', 'busy', 'invisible')),
+  status_text  text,
+  status_emoji text,
+  status_until timestamptz,
+  -- one more with each choice: nodes hear of choices in any order
+  status_version bigint not null default 0
 );
 
 create table user_blocks (
@@ -35,6 +43,7 @@ create table nodes (
   id           text primary key,
   region       text not null,
   bus          text not null,
+  machine      text not null,
   started_at   timestamptz not null default now(),
   heartbeat_at timestamptz not null default now()
 );
@@ -80,6 +89,8 @@ create table memberships (
   left_reason      text check (left_reason in ('left', 'removed', 'banned', 'suspended')),
   last_read_seq    bigint not null default 0,
   last_read_at     timestamptz,
+  -- marked as unread from here on, though read further: receipts never go back
+  unread_from_seq  bigint,
   is_muted         boolean not null default false,
   is_blocked       boolean not null default false,
   change_seq       bigint not null,
@@ -117,6 +128,8 @@ create table messages (
   is_encrypted      boolean not null default false,
   read_at           timestamptz,
   reactions         jsonb not null default '[]',
+  -- ids of members who are named in it
+  mentions          text[] not null default '{}',
   inbox_low         bigint,
   inbox_high        bigint,
   -- where each of the two first heard of it: below, an edit is no news
@@ -129,22 +142,32 @@ create table messages (
 create unique index messages_change on messages (room_id, change_seq);
 -- unread counts: live messages after a marker, and by whom, without a visit to the table
 create index messages_live on messages (room_id, seq) include (sender_id) where not is_deleted;
+create index messages_mentions on messages (room_id, seq) where mentions <> '{}' and not is_deleted;
+
 create function iso_v1(at timestamptz) returns text language sql immutable parallel safe
 return to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"');
 
 create function role_rank_v1(role text) returns integer language sql immutable parallel safe
 return case role when 'OWNER' then 4 when 'ADMIN' then 3 when 'MODERATOR' then 2 when 'MEMBER' then 1 else 0 end;
 
+-- A user's name and picture, as they ride along with whatever names the user. Not SQL: a subquery would keep the planner
+-- from writing out the expressions that call it.
+create function profile_json_v1(who text) returns text language plpgsql stable parallel safe as $$
+begin
+  return (select json_build_object('id', u.id, 'name', u.name, 'avatarUrl', u.avatar_url) from users u where u.id = who);
+end $$;
+
 -- The wire's Message; of a direct room: its DirectMessage. One expression, put together by hand: the planner writes it
 -- into the query, and it costs a third of what row_to_json in a function of its own does.
 create function message_json_v1(m messages) returns text language sql stable parallel safe as $$
   select '{"id":"' || (m).id || '","roomId":"' || (m).room_id || '","seq":' || (m).seq || ',"changeSeq":' || (m).change_seq
-    || ',"senderId":' || to_json((m).sender_id) || ',"clientMessageId":' || to_json((m).client_message_id)
+    || ',"senderId":' || to_json((m).sender_id) || ',"sender":' || coalesce(profile_json_v1((m).sender_id), 'null')
+    || ',"clientMessageId":' || to_json((m).client_message_id)
     || ',"content":' || to_json((m).content) || ',"type":' || to_json((m).type) || ',"attachments":' || (m).attachments
     || ',"replyToId":' || coalesce('"' || (m).reply_to_id || '"', 'null')
     || ',"isEdited":' || (m).is_edited || ',"editedAt":' || coalesce('"' || iso_v1((m).edited_at) || '"', 'null')
     || ',"isDeleted":' || (m).is_deleted || ',"deletedAt":' || coalesce('"' || iso_v1((m).deleted_at) || '"', 'null')
-    || ',"reactions":' || (m).reactions || ',"createdAt":"' || iso_v1((m).created_at) || '"'
+    || ',"reactions":' || (m).reactions || ',"mentions":' || array_to_json((m).mentions) || ',"createdAt":"' || iso_v1((m).created_at) || '"'
     || case when (m).recipient_id is null then '}' else
       ',"recipientId":' || to_json((m).recipient_id) || ',"isEncrypted":' || (m).is_encrypted
       || ',"isRead":' || ((m).read_at is not null) || ',"readAt":' || coalesce('"' || iso_v1((m).read_at) || '"', 'null') || '}' end
@@ -172,4 +195,25 @@ create function unread_v1(room uuid, reader text, after_seq bigint) returns inte
   select count(*)::integer from (
     select 1 from messages where room_id = room and seq > after_seq and not is_deleted and sender_id <> reader
     order by seq limit 100) t
+$$;
+
+-- The same of those that name the reader.
+create function unread_mentions_v1(room uuid, reader text, after_seq bigint) returns integer language sql stable parallel safe as $$
+  select count(*)::integer from (
+    select 1 from messages where room_id = room and seq > after_seq and mentions <> '{}' and not is_deleted
+      and reader = any (mentions) and sender_id <> reader
+    order by seq limit 100) t
+$$;
+
+-- Unread is counted after here.
+create function unread_after_v1(m memberships) returns bigint language sql immutable parallel safe as $$
+  select least((m).last_read_seq, (m).unread_from_seq - 1)
+$$;
+
+-- The wire's Unread, of a member, valid at the room's last_seq.
+create function unread_json_v1(m memberships, last_seq bigint) returns text language sql stable parallel safe as $$
+  select case when last_seq <= unread_after_v1(m) then '{"count":0,"mentions":0' else
+      '{"count":' || unread_v1((m).room_id, (m).user_id, unread_after_v1(m))
+      || ',"mentions":' || unread_mentions_v1((m).room_id, (m).user_id, unread_after_v1(m)) end
+    || ',"afterSeq":' || unread_after_v1(m) || ',"seq":' || last_seq || '}'
 $$;

@@ -11,6 +11,7 @@
 -- read all that a large one holds), and never by reading a table that is still small (enable_seqscan).
 --
 -- item: {id, senderId, clientMessageId, content, type, attachments, replyToId?, sealed? (base64), keyId?}
+--   mentions? (ids of users; members alone count)
 --   and {roomId}, or {directKey, directLow, directHigh, newRoomId} for a room that may have to be made.
 
 create function are_blocked_v1(one text, other text) returns boolean language plpgsql stable as $$
@@ -31,6 +32,26 @@ begin
   insert into memberships (room_id, user_id, joined_seq, change_seq)
     select (select r.id from rooms r where r.direct_key = key), u, 0, 0 from (select low union select high) pair(u) order by u
     on conflict do nothing;
+end $$;
+
+create function is_named_v1(content text, name text) returns boolean language plpgsql immutable as $$
+begin
+  return strpos(content, '@' || name) > 0
+    and content ~ ('(?<![[:alnum:]_])@' || regexp_replace(name, '[^[:alnum:][:space:]]', '\\\&', 'g') || '(?![[:alnum:]_])');
+end $$;
+
+-- Who of the room is named: by id, or in the text as @name or @id, as a word of its own. In a very large room only by id:
+-- the text would be held against every name.
+create function mentions_v1(room uuid, content text, named jsonb) returns text[] language plpgsql stable as $$
+declare
+  lowered text := lower(content);
+  in_text boolean := strpos(content, '@') > 0 and (select member_count <= 2000 from rooms where id = room);
+begin
+  if not in_text and coalesce(jsonb_array_length(named), 0) = 0 then return '{}'; end if;
+  return coalesce((
+    select array_agg(m.user_id order by m.user_id) from memberships m join users u on u.id = m.user_id
+    where m.room_id = room and m.left_seq is null and (named ? m.user_id
+      or (in_text and (is_named_v1(lowered, lower(u.name)) or is_named_v1(lowered, lower(u.id)))))), '{}');
 end $$;
 
 create function append_messages_v1(items jsonb)
@@ -71,9 +92,9 @@ begin
   with input as (
     select * from rows from (jsonb_to_recordset(items) as (
       id uuid, "roomId" uuid, "directKey" text, "directLow" text, "directHigh" text, "senderId" text, "clientMessageId" text, content text, type text,
-      attachments jsonb, "replyToId" uuid, sealed text, "keyId" text
+      attachments jsonb, "replyToId" uuid, sealed text, "keyId" text, mentions jsonb
     )) with ordinality as i(id, named_room, direct_key, named_low, named_high, sender_id, client_message_id, content, type,
-      attachments, reply_to_id, sealed, key_id, ord)
+      attachments, reply_to_id, sealed, key_id, named, ord)
   ), checked as (
     select i.*, r.id as room_id, r.last_seq, r.last_message_at, r.direct_low, r.direct_high, e.id as repeats, e.found,
       case when r.direct_low = i.sender_id then r.direct_high else r.direct_low end as recipient_id,
@@ -112,9 +133,10 @@ begin
     where n.seq is not null and n.direct_low is not null
   ), inserted as (
     insert into messages as m (id, room_id, seq, change_seq, sender_id, recipient_id, client_message_id, content,
-      sealed, key_id, is_encrypted, type, attachments, reply_to_id, created_at, inbox_low, inbox_high, first_inbox_low, first_inbox_high)
+      sealed, key_id, is_encrypted, type, attachments, reply_to_id, mentions, created_at, inbox_low, inbox_high, first_inbox_low, first_inbox_high)
     select n.id, n.room_id, n.seq, n.seq, n.sender_id, n.recipient_id, n.client_message_id, n.content,
       decode(n.sealed, 'base64'), n.key_id, n.sealed is not null, n.type, coalesce(n.attachments, '[]'), n.reply_to_id,
+      mentions_v1(n.room_id, n.content, n.named),
       greatest(stamp, n.last_message_at), low.inbox_seq, high.inbox_seq, low.inbox_seq, high.inbox_seq
     from numbered n
     left join noticed low on low.ord = n.ord and low.user_id = n.direct_low
@@ -144,7 +166,7 @@ begin
     select m.room_id, m.sender_id, max(m.seq) as seq
     from messages m where m.id = any (new_ids) group by m.room_id, m.sender_id order by m.room_id, m.sender_id
   loop
-    update memberships set last_read_seq = t.seq, last_read_at = stamp
+    update memberships set last_read_seq = t.seq, last_read_at = stamp, unread_from_seq = null
       where room_id = t.room_id and user_id = t.sender_id and last_read_seq < t.seq;
   end loop;
   if pair_ids <> '{}' then

@@ -93,6 +93,7 @@ begin
       -- one that was only suspended comes back as it was
       role = case when m.left_reason = 'suspended' then m.role else as_role end,
       last_read_seq = case when m.left_reason = 'suspended' then m.last_read_seq else at_seq end,
+      unread_from_seq = case when m.left_reason = 'suspended' then m.unread_from_seq end,
       joined_at = clock_timestamp(), joined_seq = at_seq, left_seq = null, left_reason = null,
       change_seq = at_seq, inbox_change_seq = at_inbox, joined_inbox_seq = at_inbox;
   return jsonb_build_array(membership_change_v1(which, who), inbox_change_v1(which, who, word, null));
@@ -335,7 +336,7 @@ begin
   return done_v1(jsonb_build_array(room_change_v1(r)) || told);
 end $$;
 
--- p: {messageId, actorId, content, sealed?, keyId?}. Only the sender, while a member that may write.
+-- p: {messageId, actorId, content, mentions?, sealed?, keyId?}. Only the sender, while a member that may write.
 create function edit_message_v1(p jsonb) returns jsonb language plpgsql volatile set lock_timeout = '1s' as $$
 declare
   r rooms;
@@ -353,7 +354,7 @@ begin
   if r.type = 'DIRECT' and exists (select from user_blocks b where (b.blocker_id, b.blocked_id)
     in ((r.direct_low, r.direct_high), (r.direct_high, r.direct_low))) then return refused_v1('blocked'); end if;
   perform lock_pair_v1(r);
-  update messages set content = p->>'content', sealed = decode(p->>'sealed', 'base64'), key_id = p->>'keyId',
+  update messages set content = p->>'content', mentions = mentions_v1(r.id, p->>'content', p->'mentions'), sealed = decode(p->>'sealed', 'base64'), key_id = p->>'keyId',
       is_encrypted = p ? 'sealed', is_edited = true, edited_at = clock_timestamp(), change_seq = bump_room_v1(r.id)
     where id = m.id;
   return done_v1(jsonb_build_array(message_change_v1(m.id)));
@@ -379,45 +380,70 @@ begin
     return done_v1('[]') || jsonb_build_object('message', message_json_v1(m));
   end if;
   perform lock_pair_v1(r);
-  update messages set content = '', sealed = null, key_id = null, attachments = '[]', reactions = '[]', is_deleted = true,
+  update messages set content = '', sealed = null, key_id = null, attachments = '[]', reactions = '[]', mentions = '{}', is_deleted = true,
       deleted_at = clock_timestamp(), deleted_by = p->>'actorId', change_seq = bump_room_v1(r.id)
     where id = m.id;
   return done_v1(jsonb_build_array(message_change_v1(m.id)));
 end $$;
 
--- p: {roomId | messageId, userId, seq?}. Never backwards, never past the room's end; not sequenced.
+-- p: {messageId, userId}. Never backwards; not sequenced. What was marked as unread is read up to here.
 create function mark_read_v1(p jsonb) returns jsonb language plpgsql volatile set lock_timeout = '1s' as $$
 declare
   r rooms;
   m memberships;
   to_seq bigint;
   in_room uuid;
+  moves boolean;
+  marks boolean := false;
   stamp timestamptz := clock_timestamp();
 begin
-  if p ? 'messageId' then
-    select x.seq, x.room_id into to_seq, in_room from messages x where x.id = (p->>'messageId')::uuid;
-    select * into r from rooms where id = in_room;
-  else
-    select * into r from rooms where id = (p->>'roomId')::uuid;
-    to_seq := least((p->>'seq')::bigint, r.last_seq);
-  end if;
+  select x.seq, x.room_id into to_seq, in_room from messages x where x.id = (p->>'messageId')::uuid;
+  select * into r from rooms where id = in_room;
   if r.id is null or r.deleted_at is not null then return refused_v1('not_found'); end if;
   select * into m from memberships where room_id = r.id and user_id = p->>'userId' and left_seq is null for no key update;
   if m.user_id is null then return refused_v1('not_found'); end if;
-  if to_seq > m.last_read_seq then
-    update memberships set last_read_seq = to_seq, last_read_at = stamp where room_id = r.id and user_id = m.user_id;
+  moves := to_seq > m.last_read_seq;
+  if moves or to_seq >= m.unread_from_seq then
+    update memberships set
+        last_read_seq = greatest(last_read_seq, to_seq),
+        last_read_at = case when moves then stamp else last_read_at end,
+        unread_from_seq = case when to_seq < last_read_seq then to_seq + 1 end
+      where room_id = r.id and user_id = m.user_id;
   end if;
   if r.type = 'DIRECT' then -- from the newest that is marked: one's own send has moved the marker past some that are not
     update messages set read_at = stamp
       where room_id = r.id and sender_id <> m.user_id and read_at is null and seq <= greatest(to_seq, m.last_read_seq)
         and seq > coalesce((select x.seq from messages x where x.room_id = r.id and x.sender_id <> m.user_id
           and x.read_at is not null order by x.seq desc limit 1), 0);
+    marks := found;
   end if;
-  select * into m from memberships where room_id = r.id and user_id = p->>'userId';
-  return done_v1('[]') || jsonb_build_object('roomId', r.id, 'moved', m.last_read_at is not distinct from stamp,
-    'lastReadSeq', m.last_read_seq, 'lastReadAt', iso_v1(m.last_read_at), 'lastSeq', r.last_seq,
-    'unread', unread_v1(r.id, m.user_id, m.last_read_seq), 'low', r.direct_low, 'high', r.direct_high);
+  return done_v1('[]') || marker_v1(r, p->>'userId') || jsonb_build_object('moved', moves or marks);
 end $$;
+
+-- p: {messageId, userId}. Unread from this message on; how far the user has read, as others see it, stays.
+create function mark_unread_v1(p jsonb) returns jsonb language plpgsql volatile set lock_timeout = '1s' as $$
+declare
+  r rooms;
+  m memberships;
+  from_seq bigint;
+  in_room uuid;
+begin
+  select x.seq, x.room_id into from_seq, in_room from messages x where x.id = (p->>'messageId')::uuid;
+  select * into r from rooms where id = in_room;
+  if r.id is null or r.deleted_at is not null then return refused_v1('not_found'); end if;
+  select * into m from memberships where room_id = r.id and user_id = p->>'userId' and left_seq is null for no key update;
+  if m.user_id is null then return refused_v1('not_found'); end if;
+  update memberships set unread_from_seq = case when from_seq <= last_read_seq then from_seq end
+    where room_id = r.id and user_id = m.user_id;
+  return done_v1('[]') || marker_v1(r, p->>'userId');
+end $$;
+
+-- Where a member stands in a room, for the answer and for whoever is told of it.
+create function marker_v1(r rooms, who text) returns jsonb language sql stable as $$
+  select jsonb_build_object('roomId', (r).id, 'lastReadSeq', m.last_read_seq, 'lastReadAt', iso_v1(m.last_read_at),
+    'unread', unread_json_v1(m, x.last_seq), 'low', (r).direct_low, 'high', (r).direct_high)
+  from memberships m join rooms x on x.id = m.room_id where m.room_id = (r).id and m.user_id = who
+$$;
 
 -- The memberships of course rooms that the courses held do not agree with: active ones to suspend, suspended ones to restore.
 create function course_steps_v1(who text, held text[], as_role text) returns table (room_id uuid, active boolean)
@@ -455,7 +481,8 @@ begin
       select * into u from users where id = who for no key update;
       if u.claims_at <= issued then
         update users set name = p->>'name', avatar_url = p->>'avatarUrl', role = p->>'role', courses = held,
-          claims_at = issued, last_seen_at = clock_timestamp() where id = who;
+          claims_at = issued, last_seen_at = case when status = 'invisible' then last_seen_at else clock_timestamp() end
+          where id = who;
         for step in
           select s.*, r.member_count < least(coalesce(r.max_members, room_limit), room_limit) as has_place
           from course_steps_v1(who, held, p->>'role') s join rooms r on r.id = s.room_id order by s.room_id
@@ -469,8 +496,48 @@ begin
       end if;
     end if;
   end if;
-  return done_v1(told) || jsonb_build_object('inboxSeq', (select inbox_seq from users where id = who),
-    'epoch', (select epoch from server_state));
+  return done_v1(told) || (select jsonb_build_object('inboxSeq', x.inbox_seq, 'status', status_v1(x),
+    'epoch', s.epoch) from users x, server_state s where x.id = who);
+end $$;
+
+-- What a user chose to be shown as.
+create function status_v1(u users) returns jsonb language sql stable as $$
+  select jsonb_build_object('version', (u).status_version, 'choice', (u).status, 'text', (u).status_text, 'emoji', (u).status_emoji, 'until', iso_v1((u).status_until))
+$$;
+
+-- p: {userId, status?, customStatus?: {text, emoji, expiresAt} | null}. Who turns invisible was last seen now.
+create function set_status_v1(p jsonb) returns jsonb language plpgsql volatile set lock_timeout = '1s' as $$
+declare
+  u users;
+  line jsonb := p->'customStatus';
+begin
+  update users set
+      last_seen_at = case when status <> 'invisible' and p->>'status' = 'invisible' then clock_timestamp() else last_seen_at end,
+      status_version = status_version + 1,
+      status = coalesce(p->>'status', status),
+      status_text = case when line is null then status_text else line->>'text' end,
+      status_emoji = case when line is null then status_emoji else line->>'emoji' end,
+      status_until = case when line is null then status_until else (line->>'expiresAt')::timestamptz end
+    where id = p->>'userId' returning * into u;
+  return done_v1('[]') || jsonb_build_object('status', status_v1(u));
+end $$;
+
+-- Who is to hear that a user comes, goes or changes: those of small rooms with the user, but none whom the user has
+-- blocked. `gone`: the user is last seen now, unless nobody saw them.
+create function presence_audience_v1(who text, room_members integer, max_rooms integer, gone boolean) returns jsonb
+language plpgsql volatile set lock_timeout = '1s' as $$
+begin
+  if gone then
+    update users set last_seen_at = clock_timestamp() where id = who and status <> 'invisible';
+  end if;
+  return done_v1('[]') || (select jsonb_build_object(
+    'user', profile_json_v1(who)::jsonb, 'lastSeenAt', iso_v1(u.last_seen_at), 'chosen', status_v1(u),
+    'rooms', coalesce((select jsonb_agg(x.id) from (
+        select r.id from memberships m join rooms r on r.id = m.room_id
+        where m.user_id = who and m.left_seq is null and r.deleted_at is null and r.type <> 'DIRECT' and r.member_count <= room_members
+        order by r.last_message_at desc limit max_rooms) x), '[]'),
+    'hiddenFrom', coalesce((select jsonb_agg(b.blocked_id) from user_blocks b where b.blocker_id = who), '[]'))
+    from users u where u.id = who);
 end $$;
 
 -- Blocks take the direct room's lock, so that a send that waits for it sees them.

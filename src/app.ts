@@ -2,7 +2,8 @@
  * The app: the one place where parts are made and joined. What opened before a failure is closed again; what runs
  * is closed in the opposite order, after a drain that lets commands under way finish.
  */
-import { MemoryBus } from "./bus/memory_bus.ts";
+import { openBus } from "./bus/open_bus.ts";
+import type { PresenceLeases } from "./bus/presence_leases.ts";
 import type { Bus } from "./bus/bus.ts";
 import { Admission } from "./chat/admission.ts";
 import { createAuth } from "./chat/auth.ts";
@@ -14,13 +15,18 @@ import { Hearing } from "./chat/hearing.ts";
 import { Listening } from "./chat/listening.ts";
 import { Memberships } from "./chat/memberships.ts";
 import { Messages } from "./chat/messages.ts";
+import { NodeWatch } from "./chat/node_watch.ts";
+import { Presence } from "./chat/presence.ts";
+import { PresenceFeed } from "./chat/presence_feed.ts";
 import { Rates } from "./chat/rates.ts";
 import { ReadMarkers } from "./chat/read_markers.ts";
+import { Receipts } from "./chat/receipts.ts";
 import { Retention } from "./chat/retention.ts";
 import { RoomRules } from "./chat/room_rules.ts";
 import { Rooms } from "./chat/rooms.ts";
 import { Search } from "./chat/search.ts";
 import { Synchronisation } from "./chat/synchronisation.ts";
+import { Typing } from "./chat/typing.ts";
 import { Users } from "./chat/users.ts";
 import { WorkQueue } from "./chat/work_queue.ts";
 import type { Config } from "./config.ts";
@@ -47,6 +53,7 @@ export interface AppUses {
   log: Log;
   /** In place of the process's own: tests put two nodes on one. */
   bus?: Bus;
+  leases?: PresenceLeases;
 }
 
 export interface App extends AsyncDisposable {
@@ -68,7 +75,10 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
   const appender = new Appender(db, log);
   await appender.warm();
   await readEpoch(db);
-  const bus = parts.use(uses.bus ?? new MemoryBus());
+  const opened = parts.use(
+    await openBus(uses.bus === undefined ? config.bus : { is: "memory" }, { nodeId, log }),
+  );
+  const { bus, leases } = { ...opened, ...uses };
   const hub = parts.use(
     new Hub({
       nodeId,
@@ -79,7 +89,7 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
       lingerMs: config.delivery.lingerMs,
     }),
   );
-  parts.use(new Sweep(hub, config.delivery.sweepMs));
+  parts.use(new Sweep(hub, bus, config.delivery.sweepMs));
   const retention = parts.use(new Retention({ db, hub, log, days: config.chat.retentionDays }));
 
   const auth = await createAuth(config.jwt);
@@ -87,15 +97,35 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
   const rates = new Rates(config.limits);
   const rules = new RoomRules({ db, hub, rates });
   const memberships = new Memberships({ rules, maxRoomMembers: config.chat.maxRoomMembers });
-  const messages = new Messages({ rules, appender, hub, maxLength: config.chat.maxMessageLength });
-  const connections = new Connections({ auth, users, hub, node: { id: nodeId, region: config.node.region } });
+  const typing = parts.use(new Typing({ rules, hub, timeoutMs: config.presence.typingMs }));
+  const receipts = parts.use(new Receipts({ hub }));
+  const presence = parts.use(
+    new Presence({
+      ...{ rules, hub, log },
+      leases,
+      feed: parts.use(new PresenceFeed({ nodeId, bus, hub })),
+      idleMs: config.presence.idleMs,
+      graceMs: config.presence.graceMs,
+    }),
+  );
+  const messages = new Messages({ rules, appender, hub, typing, maxLength: config.chat.maxMessageLength });
+  const connections = new Connections({
+    auth,
+    users,
+    hub,
+    typing,
+    presence,
+    node: { id: nodeId, region: config.node.region },
+  });
   const hearing = new Hearing({ hub });
   const commands = new Commands({
     rooms: new Rooms({ rules }),
     memberships,
     messages,
-    directMessages: new DirectMessages({ rules, messages }),
-    readMarkers: new ReadMarkers({ rules }),
+    directMessages: new DirectMessages({ rules, messages, presence }),
+    readMarkers: new ReadMarkers({ rules, hub, receipts }),
+    typing,
+    presence,
     listening: new Listening({ rules, memberships, hearing }),
     search: new Search({ rules }),
     synchronisation: new Synchronisation({ db, hearing }),
@@ -103,6 +133,7 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
 
   let draining = false;
   let port = config.http.port;
+  let isApart = (): string[] => [];
   const mayReadFrom = originRule(config);
   const work = parts.use(new WorkQueue(config.limits.overloadMs));
   const warden = parts.use(
@@ -139,6 +170,7 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
     publicUrl: config.http.publicUrl,
     readiness: async () => [
       ...(draining ? ["draining"] : []),
+      ...isApart(),
       ...await readEpoch(db).then(() => [], () => ["the database does not answer"]),
     ],
     makeToken: config.mode === "development" ? createTokenMaker(config.jwt) : undefined,
@@ -173,13 +205,28 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
   }, answer);
   port = server.addr.port;
   parts.defer(() => atMost(server.shutdown(), SHUTDOWN_MS));
+  const { region, machine } = config.node;
+  const nodes = parts.use(
+    new NodeWatch({
+      ...{ db, log },
+      node: {
+        id: nodeId,
+        region,
+        bus: uses.bus === undefined ? bus.kind : "shared",
+        machine: machine === undefined ? "" : `${machine}:${port}`,
+      },
+    }),
+  );
+  isApart = () => nodes.faults;
   const owned = parts.move();
 
   let drained: Promise<void> | undefined;
   const drain = async (): Promise<void> => {
     draining = true;
     native.drain();
-    await atMost(commands.drain(), config.http.drainMs);
+    void nodes.leave();
+    await connections.drain(config.http.drainMs / 2);
+    await atMost(commands.drain(), config.http.drainMs / 2);
     connections.closeAll();
     await atMost(native.emptied(), CLOSE_MS);
   };

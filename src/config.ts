@@ -25,6 +25,14 @@ export type DatabaseConfig = {
   readonly timeoutMs: number;
 };
 
+/** How nodes reach each other. */
+export type BusConfig = { readonly is: "memory" } | {
+  readonly is: "redis";
+  readonly url: string;
+  /** Of channels and keys: two deployments may share a server. */
+  readonly prefix: string;
+};
+
 export interface Config {
   readonly mode: Mode;
   readonly http: {
@@ -59,12 +67,21 @@ export interface Config {
     readonly retentionDays: number;
     readonly encryption: boolean;
   };
+  readonly presence: {
+    /** How long somebody types without saying so again. */
+    readonly typingMs: number;
+    /** How long somebody is there without asking for anything. */
+    readonly idleMs: number;
+    /** How long somebody without a connection is there: a reconnect is no news. */
+    readonly graceMs: number;
+  };
   readonly database: DatabaseConfig;
   readonly jwt: JwtConfig;
   readonly delivery: { readonly sweepMs: number; readonly holdMs: number; readonly lingerMs: number };
   readonly node: { readonly region: string; readonly machine: string | undefined };
-  /** Set, but not used by this release: said at start. */
-  readonly sharedBus: boolean;
+  readonly bus: BusConfig;
+  /** Upstash is set, but not used by this release: said at start. */
+  readonly unusedUpstash: boolean;
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
 
@@ -124,6 +141,11 @@ export function readConfig(
       retentionDays: from.integer("CHAT_MESSAGE_RETENTION_DAYS", 365, 0, 36_500),
       encryption: from.flag("CHAT_ENABLE_ENCRYPTION", true),
     },
+    presence: {
+      typingMs: from.integer("CHAT_TYPING_TIMEOUT", 3_000, 100, 60_000),
+      idleMs: from.integer("CHAT_ONLINE_STATUS_TIMEOUT", 300_000, 100, 86_400_000),
+      graceMs: from.integer("CHAT_PRESENCE_GRACE", 5_000, 0, 60_000),
+    },
     database: {
       url: databaseUrl ?? "",
       poolSize: from.integer("DATABASE_POOL_SIZE", 10, 1, 200),
@@ -137,13 +159,24 @@ export function readConfig(
       holdMs: from.integer("CHAT_GAP_HOLD", 100, 0, 10_000),
       lingerMs: 30_000,
     },
-    node: { region: from.text("FLY_REGION", "local"), machine: from.optional("FLY_MACHINE_ID") },
-    sharedBus: from.optional("REDIS_URL") !== undefined ||
-      from.optional("UPSTASH_REDIS_REST_URL") !== undefined,
+    node: {
+      region: from.text("FLY_REGION", "local"),
+      machine: from.optional("FLY_MACHINE_ID") ?? from.optional("HOSTNAME") ??
+        (mode === "development" ? mode : undefined),
+    },
+    bus: readBus(from),
+    unusedUpstash: from.optional("UPSTASH_REDIS_REST_URL") !== undefined,
     logLevel: from.oneOf("LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
   };
   from.throwIfFaulty();
   return Object.freeze(config);
+}
+
+function readBus(from: Reader): BusConfig {
+  const url = from.url("REDIS_URL", ["redis:", "rediss:"]);
+  return url === undefined
+    ? { is: "memory" }
+    : { is: "redis", url, prefix: from.text("REDIS_PREFIX", "scroll-chat:") };
 }
 
 function readJwt(from: Reader, fallback: string | undefined): JwtConfig {

@@ -24,6 +24,7 @@ export class MemoryTopics {
 
 export class MemoryBus implements Bus {
   readonly kind = "memory";
+  readonly isUp = true;
   readonly #topics: MemoryTopics;
   readonly #own = new Map<string, Listener>();
 
@@ -47,6 +48,8 @@ export class MemoryBus implements Bus {
   publish(topic: string, payload: string): void {
     this.#topics.send(topic, payload);
   }
+
+  onGap(): void {}
 
   [Symbol.asyncDispose](): Promise<void> {
     for (const topic of [...this.#own.keys()]) this.unsubscribe(topic);

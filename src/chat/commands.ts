@@ -11,11 +11,13 @@ import type { DirectMessages } from "./direct_messages.ts";
 import type { Listening } from "./listening.ts";
 import type { Memberships } from "./memberships.ts";
 import type { Messages } from "./messages.ts";
+import type { Presence } from "./presence.ts";
 import type { Rates } from "./rates.ts";
 import type { ReadMarkers } from "./read_markers.ts";
 import type { Rooms } from "./rooms.ts";
 import type { Search } from "./search.ts";
 import type { Synchronisation } from "./synchronisation.ts";
+import type { Typing } from "./typing.ts";
 
 export interface Rules {
   rooms: Rooms;
@@ -23,16 +25,22 @@ export interface Rules {
   messages: Messages;
   directMessages: DirectMessages;
   readMarkers: ReadMarkers;
+  typing: Typing;
+  presence: Presence;
   listening: Listening;
   synchronisation: Synchronisation;
   search: Search;
 }
+
+/** What clients ask without their users: it does not show that anybody is there. */
+const BY_ITSELF: ReadonlySet<CommandName> = new Set(["authenticate", "sync", "watch_presence"]);
 
 type Bindings = { readonly [N in CommandName]: (call: Call, ask: CommandInput<N>) => Promise<JsonText> };
 
 export class Commands {
   readonly #bindings: Bindings;
   readonly #rates: Rates;
+  readonly #presence: Presence;
   #running = 0;
   #draining = false;
   #whenIdle: (() => void) | undefined;
@@ -40,7 +48,8 @@ export class Commands {
   constructor(rules: Rules, rates: Rates) {
     this.#rates = rates;
     const { rooms, memberships, messages, directMessages, readMarkers } = rules;
-    const { listening, synchronisation, search } = rules;
+    const { typing, presence, listening, synchronisation, search } = rules;
+    this.#presence = presence;
     this.#bindings = {
       authenticate,
       create_room: ({ actor }, ask) => rooms.create(actor, ask),
@@ -61,6 +70,14 @@ export class Commands {
       update_message: ({ actor }, ask) => messages.edit(actor, ask),
       delete_message: ({ actor }, ask) => messages.delete(actor, ask),
       mark_as_read: ({ actor }, ask) => readMarkers.mark(actor, ask),
+      mark_as_unread: ({ actor }, ask) => readMarkers.markUnread(actor, ask),
+      list_readers: ({ actor }, ask) => readMarkers.readers(actor, ask),
+      unread_counts: ({ actor }) => readMarkers.counts(actor),
+      typing: (call, ask) => typing.set(call, ask),
+      update_status: ({ actor }, ask) => presence.update(actor, ask),
+      user_status: ({ actor }, ask) => presence.status(actor, ask),
+      online_count: () => presence.count(),
+      watch_presence: (call, ask) => presence.watch(call, ask),
       send_direct_message: ({ actor }, ask) => directMessages.send(actor, ask),
       list_conversations: ({ actor }, ask) => directMessages.conversations(actor, ask),
       list_direct_messages: ({ actor }, ask) => directMessages.list(actor, ask),
@@ -73,17 +90,20 @@ export class Commands {
 
   /** Rejects with a ChatError for whatever the client can cause. */
   async run(name: string, call: Call, input: unknown): Promise<JsonText> {
-    if (this.#draining) {
+    if (this.#draining || call.connection?.isLeaving) {
       throw new ChatError("unavailable", "This node is going away: try another");
     }
     if (!isCommandName(name)) {
       throw new ChatError("unknown_command", `There is no command ${JSON.stringify(name.slice(0, 64))}`);
     }
     this.#rates.takeCommand(call.actor.userId);
+    if (call.connection !== undefined && !BY_ITSELF.has(name)) this.#presence.asked(call.connection);
     this.#running++;
+    call.connection?.begin();
     try {
       return await this.#run(name, call, input);
     } finally {
+      call.connection?.done();
       this.#running--;
       if (this.#running === 0) this.#whenIdle?.();
     }

@@ -10,21 +10,40 @@ import { newConnectionId, type NodeId } from "../protocol/ids.ts";
 import { TOKEN_WARNING_MS } from "../protocol/limits.ts";
 import type { Actor } from "./actor.ts";
 import type { Authenticate } from "./auth.ts";
+import type { Presence } from "./presence.ts";
+import type { Typing } from "./typing.ts";
 import type { Users } from "./users.ts";
 
 const TIMER_MAX_MS = 2 ** 31 - 1;
+/** A drain takes so long for each socket, up to its window. */
+const DRAIN_MS_A_SOCKET = 4;
+/** For what a socket has under way when its time has come. */
+const LEAVE_MS = 2_000;
 
 export class Connections {
   readonly #auth: Authenticate;
   readonly #users: Users;
   readonly #hub: Hub;
+  readonly #typing: Typing;
+  readonly #presence: Presence;
   readonly #node: { id: NodeId; region: string };
   readonly #live = new Set<LiveConnection>();
 
-  constructor(uses: { auth: Authenticate; users: Users; hub: Hub; node: { id: NodeId; region: string } }) {
+  constructor(
+    uses: {
+      auth: Authenticate;
+      users: Users;
+      hub: Hub;
+      typing: Typing;
+      presence: Presence;
+      node: { id: NodeId; region: string };
+    },
+  ) {
     this.#auth = uses.auth;
     this.#users = uses.users;
     this.#hub = uses.hub;
+    this.#typing = uses.typing;
+    this.#presence = uses.presence;
     this.#node = uses.node;
   }
 
@@ -47,6 +66,8 @@ export class Connections {
         return fresh;
       },
       ended: () => {
+        this.#typing.ended(connection, live.actor);
+        this.#presence.ended(connection);
         this.#hub.drop(connection);
         this.#live.delete(live);
       },
@@ -54,7 +75,7 @@ export class Connections {
     this.#live.add(live);
     try {
       await open;
-      const { inboxSeq, epoch } = await this.#users.project(actor);
+      const { inboxSeq, epoch, status } = await this.#users.project(actor);
       this.#hub.startAt(topic, inboxSeq);
       connection.tellObject("hello", {
         connectionId: connection.id,
@@ -66,6 +87,7 @@ export class Connections {
         expiresAt: actor.expiresAt.toISOString(),
       });
       subscription.goLive(inboxSeq);
+      if (connection.closed === undefined) this.#presence.connected(connection, status);
       return live;
     } catch (fault) {
       live.end();
@@ -73,7 +95,22 @@ export class Connections {
     }
   }
 
-  /** Every socket is told to come back; theirs is the wait for what is under way. */
+  /**
+   * Every socket is told to go, and when: spread over `windowMs` at most, so that they do not all come to the next node
+   * at once. Until then it is served as before. Settles when their times are over.
+   */
+  async drain(windowMs: number): Promise<void> {
+    const live = [...this.#live];
+    const spreadMs = Math.min(windowMs, live.length * DRAIN_MS_A_SOCKET);
+    await Promise.all(live.map(async ({ connection }, i) => {
+      const retryInMs = Math.round(spreadMs * (i + Math.random()) / live.length);
+      connection.tellObject("server_draining", { retryInMs });
+      await new Promise((resolve) => setTimeout(resolve, retryInMs));
+      await connection.leave("restart", LEAVE_MS);
+    }));
+  }
+
+  /** Whoever is left. */
   closeAll(): void {
     for (const live of [...this.#live]) live.connection.close("restart");
   }

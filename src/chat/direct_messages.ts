@@ -18,15 +18,18 @@ import { blockUser, listBlocked, unblockUser, userExists } from "../store/users.
 import type { Actor } from "./actor.ts";
 import { readCursor, writeCursor } from "./cursors.ts";
 import { type Messages, pageFields, toPageAsk } from "./messages.ts";
+import type { Presence } from "./presence.ts";
 import { refusal } from "./refusals.ts";
 import type { RoomRules } from "./room_rules.ts";
 
 export class DirectMessages {
   readonly #rules: RoomRules;
   readonly #messages: Messages;
+  readonly #presence: Presence;
 
-  constructor(uses: { rules: RoomRules; messages: Messages }) {
+  constructor(uses: { rules: RoomRules; messages: Messages; presence: Presence }) {
     this.#rules = uses.rules;
+    this.#presence = uses.presence;
     this.#messages = uses.messages;
   }
 
@@ -89,11 +92,12 @@ export class DirectMessages {
       directPair(actor.userId, userId).key,
     );
     if (answer.code !== null) throw refusal(answer.code);
+    await this.#presence.hide(actor, userId);
     return toJson({});
   }
 
   async unblock(actor: Actor, userId: UserId): Promise<JsonText> {
-    await unblockUser(this.#rules.db, actor.userId, userId);
+    if (await unblockUser(this.#rules.db, actor.userId, userId)) await this.#presence.hide(actor, userId);
     return toJson({});
   }
 
@@ -110,7 +114,7 @@ function conversationJson(row: ConversationRow): JsonText {
     roomId: toJson(row.roomId),
     user: asJson(row.user),
     lastMessage: asJson(row.lastMessage ?? "null"),
-    unread: toJson({ count: row.unread, seq: row.lastSeq }),
+    unread: asJson(row.unread),
     position: toJson({ epoch: row.epoch, seq: row.lastSeq }),
   });
 }

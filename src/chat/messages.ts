@@ -14,6 +14,7 @@ import { type Page, type PageAsk, pageOfRoom } from "../store/messages.ts";
 import type { Actor } from "./actor.ts";
 import { rankFor } from "./permissions.ts";
 import type { RoomRules } from "./room_rules.ts";
+import type { Typing } from "./typing.ts";
 
 type Outgoing = Omit<CommandInput<"send_message">, "roomId">;
 
@@ -21,12 +22,14 @@ export class Messages {
   readonly #rules: RoomRules;
   readonly #appender: Appender;
   readonly #hub: Hub;
+  readonly #typing: Typing;
   readonly #maxLength: number;
 
-  constructor(uses: { rules: RoomRules; appender: Appender; hub: Hub; maxLength: number }) {
+  constructor(uses: { rules: RoomRules; appender: Appender; hub: Hub; typing: Typing; maxLength: number }) {
     this.#rules = uses.rules;
     this.#appender = uses.appender;
     this.#hub = uses.hub;
+    this.#typing = uses.typing;
     this.#maxLength = uses.maxLength;
   }
 
@@ -47,9 +50,10 @@ export class Messages {
       type: ask.type,
       attachments: [],
       replyToId: ask.replyToId,
+      mentions: ask.mentions,
     });
     const published = sent.then((outcome) => {
-      this.#publish(outcome); // also when whoever waited has given up: it is committed
+      this.#publish(actor, outcome); // also when whoever waited has given up: it is committed
       return outcome;
     });
     published.catch(() => {}); // told through the race below, or to nobody
@@ -64,7 +68,7 @@ export class Messages {
     }
   }
 
-  #publish(outcome: Appended): void {
+  #publish(actor: Actor, outcome: Appended): void {
     if (outcome.code !== null || outcome.isRepeat) return;
     const { roomId, seq, message, direct } = outcome;
     const change: MessageChange = {
@@ -77,6 +81,7 @@ export class Messages {
       direct,
     };
     this.#hub.publish([change]);
+    this.#typing.sent(actor, roomId);
   }
 
   async edit(actor: Actor, ask: CommandInput<"update_message">): Promise<JsonText> {

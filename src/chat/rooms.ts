@@ -102,7 +102,7 @@ function roomJson(changes: readonly Change[]): string {
 function listed(view: RoomView): JsonText {
   return withFields(view.json, {
     member: view.isMember && view.member !== null ? asJson(view.member) : toJson(null),
-    unread: view.isMember ? toJson({ count: view.unread, seq: view.lastSeq }) : toJson(null),
+    unread: view.isMember && view.unread !== null ? asJson(view.unread) : toJson(null),
     position: toJson({ epoch: view.epoch, seq: view.lastSeq }),
   });
 }

@@ -4,6 +4,7 @@
  */
 import type { Hub } from "../delivery/hub.ts";
 import type { Database } from "../store/database.ts";
+import type { ChosenStatus } from "../store/presence.ts";
 import { syncUser } from "../store/users.ts";
 import type { Actor } from "./actor.ts";
 
@@ -23,8 +24,8 @@ export class Users {
   }
 
   /** Asks Postgres in any case: a socket needs to know where its inbox stands. */
-  async project(actor: Actor): Promise<{ inboxSeq: number; epoch: string }> {
-    const { changes, inboxSeq, epoch } = await syncUser(this.#db, {
+  async project(actor: Actor): Promise<{ inboxSeq: number; epoch: string; status: ChosenStatus }> {
+    const { changes, inboxSeq, epoch, status } = await syncUser(this.#db, {
       userId: actor.userId,
       name: actor.name,
       avatarUrl: actor.avatarUrl,
@@ -35,7 +36,7 @@ export class Users {
     });
     this.#hub.publish(changes);
     this.#remember(actor);
-    return { inboxSeq, epoch };
+    return { inboxSeq, epoch, status };
   }
 
   /** A token as new as the newest asks nothing, and an older one would change nothing. */

@@ -85,7 +85,7 @@ function answer(ask: CatchUpAsk, found: RoomChanges<ReaderStanding>, reset: bool
     messages: jsonArray(of("message")),
     members: jsonArray(of("membership")),
     readMarkers: asJson(standing.markers),
-    unread: toJson({ count: standing.unread, seq: standing.lastSeq }),
+    unread: asJson(standing.unread),
   });
   return { seq: standing.lastSeq, epoch: standing.epoch, isDirect: standing.type === "DIRECT", json };
 }

@@ -5,7 +5,8 @@
 import { closeCodes, type CloseReason } from "../protocol/close_codes.ts";
 import type { ConnectionId, UserId } from "../protocol/ids.ts";
 import { type JsonText, toJson } from "../protocol/json_text.ts";
-import { SEND_QUEUE_BYTES_MAX } from "../protocol/limits.ts";
+import { EPHEMERAL_QUEUE_BYTES_MAX, SEND_QUEUE_BYTES_MAX } from "../protocol/limits.ts";
+import type { EphemeralPush } from "./ephemeral.ts";
 import type { Push, Wire } from "./push.ts";
 
 /** The transport's end. None of these throws. */
@@ -22,6 +23,8 @@ export class Connection {
   readonly userId: UserId;
   readonly #outlet: Outlet;
   #closed: CloseReason | "gone" | undefined;
+  #underWay = 0;
+  #onIdle: (() => void) | undefined;
   /** Of what is queued, so much had been asked for. */
   #answerBytes = 0;
 
@@ -46,6 +49,12 @@ export class Connection {
     else this.#outlet.send(frame);
   }
 
+  /** What may be lost: nobody is closed for not reading it. */
+  offerEphemeral(push: EphemeralPush): void {
+    if (this.#closed !== undefined || this.#outlet.queuedBytes() > EPHEMERAL_QUEUE_BYTES_MAX) return;
+    this.#outlet.send(push.frameFor(this.#outlet.wire));
+  }
+
   /** An answer has just been queued, perhaps a long one: nobody is slow because it has not been read in this turn. */
   answered(): void {
     this.#answerBytes = this.#outlet.queuedBytes();
@@ -64,6 +73,34 @@ export class Connection {
     if (this.#closed !== undefined) return;
     this.#closed = reason;
     this.#outlet.close(closeCodes[reason].code, reason);
+  }
+
+  /** A command of the client is under way. */
+  begin(): void {
+    this.#underWay++;
+  }
+
+  /** It is over; its answer goes out in this turn. */
+  done(): void {
+    this.#underWay--;
+    if (this.#underWay === 0) this.#onIdle?.();
+  }
+
+  /** No more commands are to be taken. */
+  get isLeaving(): boolean {
+    return this.#onIdle !== undefined;
+  }
+
+  /** Closes once what is under way has its answers, or after `patienceMs`. */
+  async leave(reason: CloseReason, patienceMs: number): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await new Promise<void>((resolve) => {
+      this.#onIdle = resolve;
+      timer = setTimeout(resolve, this.#underWay === 0 ? 0 : patienceMs);
+    });
+    clearTimeout(timer);
+    await new Promise((resolve) => setTimeout(resolve, 0)); // a turn for the answers to leave
+    this.close(reason);
   }
 
   /** The transport saw the client go. */

@@ -6,9 +6,11 @@
 import type { Bus } from "../bus/bus.ts";
 import { ChatError } from "../protocol/errors.ts";
 import type { NodeId, RoomId, UserId } from "../protocol/ids.ts";
+import type { JsonText } from "../protocol/json_text.ts";
 import { describeFault, type Log } from "../log.ts";
 import type { Change } from "../store/changes.ts";
 import type { Connection } from "./connection.ts";
+import { decodeSignal, encodeSignal, type EphemeralPush, type Signal } from "./ephemeral.ts";
 import { decodePublication, encodePublication, type Push } from "./push.ts";
 import { inboxTopic, publicationsOf, roomTopic, type Topic } from "./pushes.ts";
 import { Stream } from "./stream.ts";
@@ -43,6 +45,8 @@ export class Hub implements AsyncDisposable {
   readonly #closing = new Set<Promise<void>>();
   #outbox: Change[] = [];
   #sending: ReturnType<typeof setTimeout> | undefined;
+  readonly #readers = new Map<string, (topic: Topic, payload: JsonText) => void>();
+  #onPush: (topic: Topic, push: Push) => void = () => {};
   #repairs = 0;
   #epoch: string | undefined;
 
@@ -66,6 +70,33 @@ export class Hub implements AsyncDisposable {
 
   hears(connection: Connection, roomId: RoomId): boolean {
     return this.#heardBy.get(connection)?.has(roomTopic(roomId)) ?? false;
+  }
+
+  /** Connections that hear the topic live. */
+  *listenersOf(topic: Topic): Iterable<Connection> {
+    for (const [connection, { live }] of this.#channels.get(topic)?.subscriptions ?? []) {
+      if (live) yield connection;
+    }
+  }
+
+  /** To this node's sockets that hear the topic. */
+  pushEphemeral(topic: Topic, push: EphemeralPush): void {
+    for (const connection of this.listenersOf(topic)) connection.offerEphemeral(push);
+  }
+
+  /** To the other nodes that have the topic open. */
+  signal(topic: Topic, signal: Signal): void {
+    this.#options.bus.publish(topic, encodeSignal(this.#options.nodeId, signal), { fleeting: true });
+  }
+
+  /** Reads what other nodes signal; one reader a kind. */
+  onSignal(kind: string, read: (topic: Topic, payload: JsonText) => void): void {
+    this.#readers.set(kind, read);
+  }
+
+  /** Sees every push that has gone out to this node's sockets; one at most looks on. Must not throw. */
+  onPush(look: (topic: Topic, push: Push) => void): void {
+    this.#onPush = look;
   }
 
   /**
@@ -148,11 +179,14 @@ export class Hub implements AsyncDisposable {
       onRepair: () => this.#repairs++,
       deliver: (push) => {
         for (const subscription of subscriptions.values()) subscription.deliver(push);
+        this.#onPush(topic, push);
       },
     });
     const open = bus.subscribe(topic, (payload) => {
       const push = decodePublication(nodeId, payload);
-      if (push !== undefined) stream.offer(push);
+      if (push !== undefined) return stream.offer(push);
+      const signal = decodeSignal(nodeId, payload);
+      if (signal !== undefined) this.#readers.get(signal.kind)?.(topic, signal.payload);
     });
     const channel: Channel = {
       ...{ topic, stream, subscriptions, open },

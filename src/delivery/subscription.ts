@@ -29,6 +29,10 @@ export class Subscription {
     return this.#state.is === "ended";
   }
 
+  get live(): boolean {
+    return this.#state.is === "live";
+  }
+
   deliver(push: Push): void {
     const state = this.#state;
     if (!push.isFor(this.connection.userId)) return;

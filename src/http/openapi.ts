@@ -26,6 +26,8 @@ const TAGS: Record<CommandSpec["tag"] | "health", string> = {
   "members": "Join and leave; roles, mutes and bans",
   "messages": "Send, read, search, edit and delete",
   "direct messages": "Conversations of two users",
+  "reading": "How far you and others have read; what is unread",
+  "presence": "Who types, who is there, how you are shown",
   "sync": "Catch up after having been away",
   "blocks": "Stop direct messages with a user",
   "session": "The token of a socket",

@@ -11,7 +11,16 @@ export interface RestBinding {
 
 export interface CommandSpec<I extends z.ZodType = z.ZodType, O extends z.ZodType = z.ZodType> {
   summary: string;
-  tag: "rooms" | "members" | "messages" | "direct messages" | "sync" | "blocks" | "session";
+  tag:
+    | "rooms"
+    | "members"
+    | "messages"
+    | "direct messages"
+    | "reading"
+    | "presence"
+    | "sync"
+    | "blocks"
+    | "session";
   input: I;
   output: O;
   rest: RestBinding | undefined;

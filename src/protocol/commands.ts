@@ -6,6 +6,8 @@ import { z } from "zod";
 import { define, done } from "./command_spec.ts";
 import * as limits from "./limits.ts";
 import { messageCommands } from "./message_commands.ts";
+import { presenceCommands } from "./presence_commands.ts";
+import { readingCommands } from "./reading_commands.ts";
 import { roomCommands } from "./room_commands.ts";
 import * as s from "./schemas.ts";
 import { searchCommands } from "./search_commands.ts";
@@ -16,6 +18,8 @@ export const commands = {
   ...roomCommands,
   ...messageCommands,
   ...searchCommands,
+  ...readingCommands,
+  ...presenceCommands,
   authenticate: define({
     tag: "session",
     summary:

@@ -1,7 +1,8 @@
 /**
  * The one table of what the server sends unasked. Sequenced events carry `after` and `seq`: with it, everything
  * in (after, seq] of the room is known. If `after` is beyond your position, ask with join_room `since` or sync;
- * if `seq` is at or below it, drop the event. Events of your inbox carry the same as `inbox`.
+ * if `seq` is at or below it, drop the event. Events of your inbox carry the same as `inbox`. Typing, receipts and
+ * status carry neither: they may be lost, and a catch-up tells what counts of them.
  */
 import { z } from "zod";
 import { errorCodes } from "./errors.ts";
@@ -35,6 +36,11 @@ export const events = {
   token_expiring: {
     summary: "Your token ends soon: send `authenticate` with a fresh one, or the socket is closed with 4401",
     data: z.strictObject({ expiresAt: z.iso.datetime() }),
+  },
+  server_draining: {
+    summary:
+      "This node goes away: you are served until it closes your socket with 1012, in `retryInMs`; then connect anew",
+    data: z.strictObject({ retryInMs: z.int().min(0) }),
   },
   error: {
     summary: "A command without an id failed, or a frame could not be read",
@@ -104,6 +110,22 @@ export const events = {
       reason: z.enum(["left", "removed", "banned", "suspended", "deleted"]),
       inbox: place,
     }),
+  },
+  typing_indicator: {
+    summary: "A user types in a room, or no longer; it ends by itself also where the last word of it is lost",
+    data: z.strictObject({ roomId: z.uuid(), userId, user: s.userProfile, isTyping: z.boolean() }),
+  },
+  read_receipt: {
+    summary: "Members have read up to a message; never backwards. Gathered in a busy room",
+    data: z.strictObject({ roomId: z.uuid(), receipts: z.array(s.receipt).min(1) }),
+  },
+  unread_updated: {
+    summary: "You marked something as read or unread, perhaps on another device",
+    data: z.strictObject({ roomId: z.uuid(), unread: s.unread }),
+  },
+  status_updated: {
+    summary: "A user comes, goes, or is shown otherwise; also you yourself",
+    data: s.userStatus,
   },
 } satisfies Record<string, EventSpec>;
 

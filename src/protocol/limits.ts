@@ -17,8 +17,22 @@ export const SYNC_BYTES_MAX = 512 * 1024;
 export const SYNC_POSITIONS_MAX = 1_000;
 /** Unread is counted up to here and then shown as "99+". */
 export const UNREAD_MAX = 100;
+/** Rooms that are looked at for what is unread in all: those with the newest messages. */
+export const UNREAD_ROOMS_MAX = 1_000;
 /** Read markers of all members ride along with a catch-up up to this many members. */
 export const READ_MARKERS_MEMBERS_MAX = 100;
+
+/** Members that a message may name by their ids. */
+export const MENTIONS_MAX = 50;
+/** Who has read is told at most so often to a room, and of so many at once. */
+export const RECEIPTS_WINDOW_MS = 250;
+export const RECEIPTS_MAX = 100;
+/** In rooms of more members presence goes only to those who ask for it, and of one user to so many rooms. */
+export const PRESENCE_MEMBERS_MAX = 100;
+export const PRESENCE_ROOMS_MAX = 200;
+export const PRESENCE_WATCHED_MAX = 500;
+export const STATUS_TEXT_MAX = 100;
+export const STATUS_EMOJI_MAX = 32;
 
 /** Text fields, in code points. */
 export const USER_ID_MAX = 128;
@@ -31,6 +45,8 @@ export const SEARCH_QUERY_MAX = 200;
 /** Of one message that was found. */
 export const SEARCH_HIGHLIGHTS_MAX = 50;
 
+/** What may be lost (typing, receipts, presence) is not sent to a connection that has so much unread. */
+export const EPHEMERAL_QUEUE_BYTES_MAX = 128 * 1024;
 /** A queue of frames that a connection may leave unread before it is closed as a slow consumer. */
 export const SEND_QUEUE_BYTES_MAX = 1024 * 1024;
 /** How long a socket may stay without a token. */

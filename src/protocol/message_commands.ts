@@ -25,6 +25,7 @@ const outgoing = {
   type: z.enum(MESSAGE_TYPES).default("TEXT"),
   clientMessageId: s.clientMessageId.optional(),
   replyToId: s.messageId.optional(),
+  mentions: s.mentions.optional(),
 };
 
 export const messageCommands = {
@@ -48,7 +49,11 @@ export const messageCommands = {
     tag: "messages",
     summary: "Edit your own message",
     rest: ["PUT", "/messages/:messageId"],
-    input: z.strictObject({ messageId: s.messageId, content: s.prose(100_000) }),
+    input: z.strictObject({
+      messageId: s.messageId,
+      content: s.prose(100_000),
+      mentions: s.mentions.optional(),
+    }),
     output: messageAnswer,
   }),
   delete_message: define({
@@ -57,13 +62,6 @@ export const messageCommands = {
     rest: ["DELETE", "/messages/:messageId"],
     input: z.strictObject({ messageId: s.messageId }),
     output: messageAnswer,
-  }),
-  mark_as_read: define({
-    tag: "messages",
-    summary: "Move your read marker to this message; never backwards",
-    rest: ["POST", "/messages/:messageId/read"],
-    input: z.strictObject({ messageId: s.messageId }),
-    output: z.strictObject({ roomId: z.uuid(), readMarker: s.readMarker, unread: s.unread }),
   }),
   send_direct_message: define({
     tag: "direct messages",

@@ -81,6 +81,7 @@ export interface Message {
   /** The seq of its newest change. */
   changeSeq: number;
   senderId: UserId;
+  sender: UserProfile;
   clientMessageId: string;
   content: string;
   type: MessageType;
@@ -91,6 +92,8 @@ export interface Message {
   isDeleted: boolean;
   deletedAt: string | null;
   reactions: unknown[];
+  /** Members who are named in it. */
+  mentions: UserId[];
   createdAt: string;
 }
 
@@ -108,9 +111,21 @@ export interface ReadMarker {
   lastReadAt: string | null;
 }
 
-/** Messages by others after the read marker, counted up to UNREAD_MAX; valid at `seq`. */
+/** A member has read up to here; of `read_receipt`. */
+export interface Receipt extends ReadMarker {
+  user: UserProfile;
+  messageId: MessageId;
+  lastReadAt: string;
+}
+
+/**
+ * Messages by others after `afterSeq` that are not deleted, and those of them that name the reader; each counted up to
+ * UNREAD_MAX, valid at `seq`. `afterSeq` is the reader's marker, or less if they marked something as unread.
+ */
 export interface Unread {
   count: number;
+  mentions: number;
+  afterSeq: number;
   seq: number;
 }
 
@@ -126,6 +141,32 @@ export interface Conversation {
   lastMessage: DirectMessage | null;
   unread: Unread;
   position: Position;
+}
+
+/** What a user may choose; `online` follows their devices: away once none of them has asked for anything for a while. */
+export const STATUS_CHOICES = ["online", "away", "busy", "invisible"] as const;
+export type StatusChoice = (typeof STATUS_CHOICES)[number];
+
+/** What is shown of a user. `invisible` only to themselves: others see offline. */
+export const STATUSES = ["online", "away", "busy", "offline", "invisible"] as const;
+export type Status = (typeof STATUSES)[number];
+
+export interface CustomStatus {
+  text: string;
+  emoji: string | null;
+  /** It ends by itself then; null: not. */
+  expiresAt: string | null;
+}
+
+export interface UserStatus {
+  userId: UserId;
+  user: UserProfile;
+  status: Status;
+  isOnline: boolean;
+  /** Of those who are offline. */
+  lastSeenAt: string | null;
+  /** Of those who are not. */
+  customStatus: CustomStatus | null;
 }
 
 /** A stretch of a message's content: `content.slice(start, end)`. */

@@ -9,6 +9,7 @@ import * as limits from "./limits.ts";
 import {
   type Attachment,
   type Conversation,
+  type CustomStatus,
   type DirectMessage,
   LEAVE_REASONS,
   type Member,
@@ -17,10 +18,13 @@ import {
   MESSAGE_TYPES,
   type Position,
   type ReadMarker,
+  type Receipt,
   type Room,
   ROOM_TYPES,
+  STATUSES,
   type Unread,
   type UserProfile,
+  type UserStatus,
 } from "./models.ts";
 
 /** C0 except tab and newline, DEL, C1. */
@@ -65,6 +69,9 @@ export const userId = exactly(limits.USER_ID_MAX, "Expected a user id") as unkno
   UserId,
   string
 >;
+export const mentions = z.array(userId).max(limits.MENTIONS_MAX).meta({
+  description: "Members that the message names, beside those whose @name stands in its text",
+});
 export const seq = z.int().min(0);
 export const pageLimit = z.int().min(1).max(limits.PAGE_LIMIT_MAX).default(limits.PAGE_LIMIT_DEFAULT);
 export const cursor = z.string().min(1).max(1_000).meta({
@@ -118,12 +125,21 @@ export const attachment = z.strictObject({
   size: z.int(),
 }).meta({ id: "Attachment" }) satisfies z.ZodType<Attachment>;
 
+export const userProfile = z.strictObject({
+  id: outUserId,
+  name: z.string(),
+  avatarUrl: z.string().nullable(),
+}).meta({
+  id: "UserProfile",
+}) satisfies z.ZodType<UserProfile>;
+
 const messageFields = {
   id: outMessageId,
   roomId: outRoomId,
   seq,
   changeSeq: seq,
   senderId: outUserId,
+  sender: userProfile,
   clientMessageId: z.string(),
   content: z.string(),
   type: z.enum(MESSAGE_TYPES),
@@ -134,6 +150,7 @@ const messageFields = {
   isDeleted: z.boolean(),
   deletedAt: time.nullable(),
   reactions: z.array(z.unknown()),
+  mentions: z.array(outUserId),
   createdAt: time,
 };
 const directFields = {
@@ -155,17 +172,33 @@ export const readMarker = z.strictObject({ userId: outUserId, lastReadSeq: seq, 
   .meta({
     id: "ReadMarker",
   }) satisfies z.ZodType<ReadMarker>;
-export const unread = z.strictObject({ count: z.int().min(0).max(limits.UNREAD_MAX), seq }).meta({
+export const receipt = z.strictObject({
+  userId: outUserId,
+  user: userProfile,
+  messageId: outMessageId,
+  lastReadSeq: seq,
+  lastReadAt: time,
+}).meta({ id: "Receipt" }) satisfies z.ZodType<Receipt>;
+const unreadCount = z.int().min(0).max(limits.UNREAD_MAX);
+export const unread = z.strictObject({ count: unreadCount, mentions: unreadCount, afterSeq: seq, seq }).meta({
   id: "Unread",
-  description: `Stops at ${limits.UNREAD_MAX}: show it as "${limits.UNREAD_MAX - 1}+"`,
+  description: `Counts stop at ${limits.UNREAD_MAX}: show that as "${limits.UNREAD_MAX - 1}+"`,
 }) satisfies z.ZodType<Unread>;
-export const userProfile = z.strictObject({
-  id: outUserId,
-  name: z.string(),
-  avatarUrl: z.string().nullable(),
-}).meta({
-  id: "UserProfile",
-}) satisfies z.ZodType<UserProfile>;
+export const customStatus = z.strictObject({
+  text: z.string(),
+  emoji: z.string().nullable(),
+  expiresAt: time.nullable(),
+}).meta({ id: "CustomStatus" }) satisfies z.ZodType<CustomStatus>;
+export const userStatus = z.strictObject({
+  userId: outUserId,
+  user: userProfile,
+  status: z.enum(STATUSES).meta({
+    description: "`invisible` is told to the user alone: others see `offline`",
+  }),
+  isOnline: z.boolean(),
+  lastSeenAt: time.nullable(),
+  customStatus: customStatus.nullable(),
+}).meta({ id: "UserStatus" }) satisfies z.ZodType<UserStatus>;
 export const conversation = z.strictObject({
   roomId: outRoomId,
   user: userProfile,

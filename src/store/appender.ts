@@ -32,6 +32,8 @@ export interface Draft {
   type: string;
   attachments: readonly unknown[];
   replyToId: MessageId | undefined;
+  /** Beside those whose @name stands in the text. */
+  mentions: readonly UserId[] | undefined;
 }
 
 export type Appended =

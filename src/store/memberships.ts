@@ -59,3 +59,22 @@ export async function findMember(db: Database, roomId: RoomId, userId: UserId): 
   );
   return row?.json;
 }
+
+export interface Typist {
+  isMuted: boolean;
+  /** A direct room whose messages are stopped by a block. */
+  isStopped: boolean;
+  /** Of a direct room: the other user, or oneself. */
+  other: UserId | null;
+}
+
+/** Undefined if the user is no member. */
+export async function findTypist(db: Database, roomId: RoomId, userId: UserId): Promise<Typist | undefined> {
+  const [row] = await db.read<Typist>((sql) =>
+    sql`select m.is_muted as "isMuted", r.type = 'DIRECT' and are_blocked_v1(r.direct_low, r.direct_high) as "isStopped",
+        case when r.direct_low = ${userId} then r.direct_high else r.direct_low end as other
+      from memberships m join rooms r on r.id = m.room_id and r.deleted_at is null
+      where m.room_id = ${roomId} and m.user_id = ${userId} and m.left_seq is null`
+  );
+  return row;
+}

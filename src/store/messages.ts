@@ -101,7 +101,8 @@ export interface ConversationRow {
   /** The other user's profile. */
   user: string;
   lastMessage: string | null;
-  unread: number;
+  /** The wire's Unread. */
+  unread: string;
   /** The place in the list, newest first: a timestamp in UTC as Postgres writes it. */
   at: string;
 }
@@ -117,7 +118,7 @@ export function listConversations(
     sql`select r.id as "roomId", s.epoch, r.last_seq as "lastSeq", (r.last_message_at at time zone 'UTC')::text as at,
         json_build_object('id', o.id, 'name', o.name, 'avatarUrl', o.avatar_url)::text as user,
         (select message_json_v1(l) from messages l where l.room_id = r.id order by l.seq desc limit 1) as "lastMessage",
-        unread_v1(r.id, ${userId}, m.last_read_seq) as unread
+        unread_json_v1(m, r.last_seq) as unread
       from server_state s, memberships m
       join rooms r on r.id = m.room_id and r.type = 'DIRECT' and r.deleted_at is null
       join users o on o.id = case when r.direct_low = ${userId} then r.direct_high else r.direct_low end

@@ -24,7 +24,8 @@ export interface ReaderStanding extends RoomStanding {
   member: string;
   /** JSON array of read markers: everybody's in a small room, else one's own. */
   markers: string;
-  unread: number;
+  /** The wire's Unread. */
+  unread: string;
 }
 
 export interface RoomChanges<S> {
@@ -59,14 +60,14 @@ const changeRows = (sql: Sql, roomId: RoomId, since: number, limit: number) =>
 
 /** `head`: a ReaderStanding as JSON. Materialized by its users, or it would be read again for every row. */
 const readerHead = (sql: Sql, { roomId, userId }: { roomId: RoomId; userId: UserId }) =>
-  sql`select row_to_json(t)::text as head, t.role from (select ${readerColumns(sql, userId)}
+  sql`select row_to_json(t)::text as head, t.role from (select ${readerColumns(sql)}
     from server_state s join rooms r on r.id = ${roomId}
     join memberships m on m.room_id = r.id and m.user_id = ${userId} join users u on u.id = m.user_id) t`;
 
-const readerColumns = (sql: Sql, userId: UserId) =>
+const readerColumns = (sql: Sql) =>
   sql`s.epoch, r.last_seq as "lastSeq", r.oldest_seq as "oldestSeq", r.deleted_at is not null as "isDeleted",
     case when m.left_seq is null then m.role end as role, r.type, room_json_v1(r) as room, member_json_v1(m, u) as member,
-    unread_v1(r.id, ${userId}, m.last_read_seq) as unread,
+    unread_json_v1(m, r.last_seq) as unread,
     (case when r.member_count <= ${READ_MARKERS_MEMBERS_MAX} then (
         select coalesce(json_agg(${markerOf(sql, "x")} order by x.user_id), '[]')
         from memberships x where x.room_id = r.id and x.left_seq is null)

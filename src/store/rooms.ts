@@ -26,7 +26,9 @@ export type WriteFunction =
   | "remove_member_v1"
   | "edit_message_v1"
   | "delete_message_v1"
-  | "mark_read_v1";
+  | "mark_read_v1"
+  | "mark_unread_v1"
+  | "set_status_v1";
 
 /** The two users' direct room: the same key from either side. A room id is proposed in case it is the first message. */
 export function directPair(one: UserId, other: UserId): DirectPair {
@@ -47,18 +49,19 @@ export interface RoomView {
   member: string | null;
   isMember: boolean;
   isBanned: boolean;
-  unread: number;
+  /** The wire's Unread. */
+  unread: string | null;
 }
 
-const viewColumns = (sql: Sql, userId: UserId) =>
+const viewColumns = (sql: Sql) =>
   sql`r.id, r.type, r.course_id as "courseId", r.is_private as "isPrivate", room_json_v1(r) as json, r.last_seq as "lastSeq",
     (select epoch from server_state) as epoch, member_json_v1(m, u) as member, m.user_id is not null and m.left_seq is null as "isMember",
-    coalesce(m.is_blocked, false) as "isBanned", unread_v1(r.id, ${userId}, m.last_read_seq) as unread`;
+    coalesce(m.is_blocked, false) as "isBanned", unread_json_v1(m, r.last_seq) as unread`;
 
 /** A room that is not deleted, with the asker's own place in it. */
 export async function findRoom(db: Database, roomId: RoomId, userId: UserId): Promise<RoomView | undefined> {
   const [row] = await db.read<RoomView>((sql) =>
-    sql`select ${viewColumns(sql, userId)} from rooms r
+    sql`select ${viewColumns(sql)} from rooms r
       left join memberships m on m.room_id = r.id and m.user_id = ${userId}
       left join users u on u.id = m.user_id
       where r.id = ${roomId} and r.deleted_at is null`
@@ -74,7 +77,7 @@ export function listRooms(
   limit: number,
 ): Promise<RoomView[]> {
   return db.read<RoomView>((sql) =>
-    sql`select ${viewColumns(sql, userId)} from memberships m
+    sql`select ${viewColumns(sql)} from memberships m
       join rooms r on r.id = m.room_id join users u on u.id = m.user_id
       where m.user_id = ${userId} and m.left_seq is null and r.deleted_at is null and r.type <> 'DIRECT'
         and ${after === undefined ? sql`true` : sql`r.id > ${after}`}
@@ -98,7 +101,7 @@ export interface Discovery {
 export function discoverRooms(db: Database, ask: Discovery): Promise<RoomView[]> {
   const like = ask.query === undefined ? undefined : `%${ask.query.replace(/[\\%_]/g, (c) => `\\${c}`)}%`;
   return db.read<RoomView>((sql) =>
-    sql`select ${viewColumns(sql, ask.userId)} from rooms r
+    sql`select ${viewColumns(sql)} from rooms r
       left join memberships m on m.room_id = r.id and m.user_id = ${ask.userId}
       left join users u on u.id = m.user_id
       where r.deleted_at is null and not r.is_private and r.type in ('PUBLIC', 'STUDY_GROUP', 'COURSE')

@@ -2,6 +2,7 @@
 import type { UserId } from "../protocol/ids.ts";
 import { type Change, changesOf, type WriteAnswer } from "./changes.ts";
 import type { Database } from "./database.ts";
+import type { ChosenStatus } from "./presence.ts";
 
 export interface Claims {
   userId: UserId;
@@ -19,11 +20,12 @@ export interface Claims {
 export async function syncUser(
   db: Database,
   claims: Claims,
-): Promise<{ changes: Change[]; inboxSeq: number; epoch: string }> {
-  const answer = await db.write<WriteAnswer & { inboxSeq: number; epoch: string }>((sql) =>
-    sql`select sync_user_v1(${JSON.stringify(claims)}::text::jsonb)::text as answer`
-  );
-  return { changes: changesOf(answer), inboxSeq: answer.inboxSeq, epoch: answer.epoch };
+): Promise<{ changes: Change[]; inboxSeq: number; epoch: string; status: ChosenStatus }> {
+  const answer = await db.write<WriteAnswer & { inboxSeq: number; epoch: string; status: ChosenStatus }>((
+    sql,
+  ) => sql`select sync_user_v1(${JSON.stringify(claims)}::text::jsonb)::text as answer`);
+  const { inboxSeq, epoch, status } = answer;
+  return { changes: changesOf(answer), inboxSeq, epoch, status };
 }
 
 export async function userExists(db: Database, userId: UserId): Promise<boolean> {
@@ -40,10 +42,12 @@ export function blockUser(
   return db.write((sql) => sql`select block_user_v1(${blocker}, ${blocked}, ${direct})::text as answer`);
 }
 
-export async function unblockUser(db: Database, blocker: UserId, blocked: UserId): Promise<void> {
-  await db.read((sql) =>
-    sql`delete from user_blocks where blocker_id = ${blocker} and blocked_id = ${blocked}`
+/** Whether there was a block. */
+export async function unblockUser(db: Database, blocker: UserId, blocked: UserId): Promise<boolean> {
+  const rows = await db.read((sql) =>
+    sql`delete from user_blocks where blocker_id = ${blocker} and blocked_id = ${blocked} returning 1`
   );
+  return rows.length > 0;
 }
 
 /** Profiles as JSON, with `blockedAt`, newest first. */

@@ -18,6 +18,7 @@ export interface BusFaults {
 
 export class FaultyBus implements Bus {
   readonly kind = "memory";
+  readonly isUp = true;
   /** Undefined: healed. What is late by then still comes. */
   faults: BusFaults | undefined;
   readonly counts = { heard: 0, dropped: 0, doubled: 0, late: 0 };
@@ -46,6 +47,8 @@ export class FaultyBus implements Bus {
   publish(topic: string, payload: string): void {
     this.#inner.publish(topic, payload);
   }
+
+  onGap(): void {}
 
   #carry(payload: string, listener: Listener): void {
     this.counts.heard++;

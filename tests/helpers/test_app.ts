@@ -3,6 +3,7 @@ import { SignJWT } from "jose";
 import { type App, startApp } from "../../src/app.ts";
 import { type Config, readConfig } from "../../src/config.ts";
 import type { Bus } from "../../src/bus/bus.ts";
+import type { PresenceLeases } from "../../src/bus/presence_leases.ts";
 import { createLog, type Log } from "../../src/log.ts";
 import { createTestDatabase, type TestDatabase } from "./databases.ts";
 import { RestClient } from "./rest_client.ts";
@@ -23,6 +24,7 @@ export interface TestAppOptions {
   /** Another node on the same database. */
   database?: TestDatabase;
   bus?: Bus;
+  leases?: PresenceLeases;
   /** Hears every line of the log. */
   onLog?: (line: string) => void;
 }
@@ -79,12 +81,17 @@ export async function startTestApp(options: TestAppOptions = {}): Promise<TestAp
     CHAT_RATE_COMMANDS: "0",
     CHAT_RATE_CHANGES: "0",
     CHAT_MESSAGE_RETENTION_DAYS: "0", // its timer would come in at any moment; tests call it themselves
+    CHAT_PRESENCE_GRACE: "150",
     CHAT_OVERLOAD_LAG: "0", // clients of a test share its event loop
     ...options.env,
   };
   const config = readConfig("development", {}, (name) => env[name]);
   const log: Log = createLog(config.logLevel, options.onLog ?? (() => {}));
-  const app = await startApp(config, { log, ...(options.bus === undefined ? {} : { bus: options.bus }) });
+  const app = await startApp(config, {
+    log,
+    ...(options.bus === undefined ? {} : { bus: options.bus }),
+    ...(options.leases === undefined ? {} : { leases: options.leases }),
+  });
   return new TestApp(app, config, database, options.database === undefined);
 }
 

@@ -13,6 +13,7 @@ export function messageAt(seq: number, content = `text ${seq}`, nick = "ada"): M
     seq,
     changeSeq: seq,
     senderId: `run:${nick}` as UserId,
+    sender: { id: `run:${nick}` as UserId, name: nick, avatarUrl: null },
     clientMessageId: `run-${seq}`,
     content,
     type: "TEXT",
@@ -23,6 +24,7 @@ export function messageAt(seq: number, content = `text ${seq}`, nick = "ada"): M
     isDeleted: false,
     deletedAt: null,
     reactions: [],
+    mentions: [],
     createdAt: "2026-01-01T00:00:00.000Z",
   };
 }

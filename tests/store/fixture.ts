@@ -155,6 +155,7 @@ export function draftOf(
     type: "TEXT",
     attachments: [],
     replyToId: more.replyToId,
+    mentions: undefined,
   };
 }
 

@@ -20,6 +20,11 @@ const OF_NO_ROOM = [
   "block_user",
   "unblock_user",
   "list_blocked",
+  "unread_counts",
+  "update_status",
+  "user_status",
+  "online_count",
+  "watch_presence",
 ] as const satisfies CommandName[];
 const OF_NO_USER = [
   "authenticate",
@@ -28,6 +33,9 @@ const OF_NO_USER = [
   "discover_rooms",
   "list_conversations",
   "list_blocked",
+  "unread_counts",
+  "update_status",
+  "online_count",
 ] as const;
 const READ_ONLY = [
   "get_room",
@@ -35,11 +43,13 @@ const READ_ONLY = [
   "list_messages",
   "search_messages",
   "mark_as_read",
+  "mark_as_unread",
+  "list_readers",
   "sync",
 ] as const;
 const MANAGE = ["update_room", "delete_room", "add_member", "update_member", "remove_member"] as const;
 const MEMBERSHIP = ["join_room", "leave_room"] as const;
-const OF_MESSAGES = ["send_message", "update_message", "delete_message"] as const;
+const OF_MESSAGES = ["send_message", "update_message", "delete_message", "typing"] as const;
 
 const roomReason = (reason: Reason): NotApplicable[] => [
   { reason, why: "names no room", commands: OF_NO_ROOM },
@@ -57,6 +67,7 @@ export const NOT_APPLICABLE: readonly NotApplicable[] = [
 
   { reason: "absent", why: "names nothing that could be absent", commands: OF_NO_USER },
   { reason: "absent", why: "answers such rooms in `gone`", commands: ["sync"] },
+  { reason: "absent", why: "leaves out whom nobody knows", commands: ["watch_presence"] },
   { reason: "absent", why: "nothing is blocked afterwards, whoever it was", commands: ["unblock_user"] },
 
   {
@@ -70,6 +81,7 @@ export const NOT_APPLICABLE: readonly NotApplicable[] = [
     why: "concerns no direct message that is sent",
     commands: [...OF_NO_USER, "list_direct_messages", "block_user", "unblock_user"],
   },
+  { reason: "blocked", why: "shows them as offline", commands: ["user_status", "watch_presence"] },
 
   { reason: "muted", why: "names no room", commands: OF_NO_ROOM },
   { reason: "muted", why: "whoever is muted may read", commands: READ_ONLY },
@@ -87,7 +99,7 @@ export const NOT_APPLICABLE: readonly NotApplicable[] = [
     why: "every role may",
     commands: [...READ_ONLY.filter((name) => name !== "list_members")],
   },
-  { reason: "wrong role", why: "every role may", commands: [...MEMBERSHIP, "send_message"] },
+  { reason: "wrong role", why: "every role may", commands: [...MEMBERSHIP, "send_message", "typing"] },
 
   { reason: "direct room", why: "names no room", commands: OF_NO_ROOM },
   {
@@ -109,6 +121,12 @@ export const NOT_APPLICABLE: readonly NotApplicable[] = [
     commands: ["list_rooms", "discover_rooms", "list_conversations"],
   },
   { reason: "missing field", why: "no field is needed", commands: ["list_blocked", "sync"] },
+  ...(["missing field", "bad field", "too long"] as const).map((reason): NotApplicable => ({
+    reason,
+    why: "has no field",
+    commands: ["unread_counts", "online_count"],
+  })),
+  { reason: "missing field", why: "either field will do: see bad field", commands: ["update_status"] },
   { reason: "bad field", why: "has no field", commands: ["list_blocked"] },
   { reason: "too long", why: "has no field", commands: ["list_blocked"] },
   { reason: "too long", why: "its bound is a number: see bad field", commands: ["sync"] },

@@ -43,6 +43,7 @@ function roomRows(
     send_message: row(TEXT),
     list_messages: row(),
     search_messages: row({ query: "here" }),
+    typing: row({ isTyping: true }),
   };
 }
 
@@ -55,6 +56,8 @@ function messageRows(
     update_message: [by, code, (scene) => ({ messageId: idIn(scene), ...TEXT })],
     delete_message: [by, code, (scene) => ({ messageId: idIn(scene) })],
     mark_as_read: [by, code, (scene) => ({ messageId: idIn(scene) })],
+    mark_as_unread: [by, code, (scene) => ({ messageId: idIn(scene) })],
+    list_readers: [by, code, (scene) => ({ messageId: idIn(scene) })],
   };
 }
 
@@ -107,6 +110,7 @@ export const REFUSALS: readonly Refusal[] = [
     send_direct_message: ["member", "not_found", () => ({ recipientId: "nobody", ...TEXT }), "recipientId"],
     list_direct_messages: ["member", "not_found", () => ({ userId: "nobody" }), "userId"],
     block_user: ["member", "not_found", () => ({ userId: "nobody" }), "userId"],
+    user_status: ["member", "not_found", () => ({ userId: "nobody" }), "userId"],
     update_message: ["member", "not_found", message("deleted", TEXT)],
   }),
   ...rows("gone room", {
@@ -132,10 +136,12 @@ export const REFUSALS: readonly Refusal[] = [
       ["member", "blocked", inRoom("blockedDirect", TEXT)],
     ],
     update_message: ["member", "blocked", message("blockedDirect", TEXT)],
+    typing: ["blocked", "blocked", inRoom("blockedDirect", { isTyping: true })],
   }),
   ...rows("muted", {
     send_message: ["muted", "muted", inOpen(TEXT)],
     update_message: ["muted", "muted", message("ofMuted", TEXT)],
+    typing: ["muted", "muted", inOpen({ isTyping: true })],
   }),
   ...rows("wrong role", {
     create_room: [

@@ -93,6 +93,31 @@ export const REFUSED_FIELDS: readonly Refusal[] = [
       search_messages: () => ({ query: "here" }),
       list_conversations: () => ({}),
     }),
+    update_status: [
+      ["member", "invalid_request", () => ({}), "status"],
+      ["member", "invalid_request", () => ({ status: "offline" }), "status"],
+      ["member", "invalid_request", () => ({ customStatus: { text: " " } }), "customStatus.text"],
+      [
+        "member",
+        "invalid_request",
+        () => ({ customStatus: { text: "out", expiresAt: "2020-01-01T00:00:00Z" } }),
+        "customStatus.expiresAt",
+      ],
+      [
+        "member",
+        "invalid_request",
+        () => ({ customStatus: { text: "out", expiresAt: "soon" } }),
+        "customStatus.expiresAt",
+      ],
+    ],
+    user_status: ["member", "invalid_request", () => ({ userId: "a\u0000b" }), "userId"],
+    watch_presence: ["member", "invalid_request", () => ({ userIds: ["a\nb"] }), "userIds.0"],
+    list_readers: [
+      "member",
+      "invalid_request",
+      (scene) => ({ messageId: scene.messages.ofOwner, cursor: "!!!!" }),
+      "cursor",
+    ],
     block_user: [
       ["member", "invalid_request", () => ({ userId: "member" }), "userId"],
       ["member", "invalid_request", () => ({ userId: "a\u0000b" }), "userId"],
@@ -108,6 +133,16 @@ export const REFUSED_FIELDS: readonly Refusal[] = [
     ],
   }),
   ...rows("too long", {
+    update_status: [
+      ["member", "invalid_request", () => ({ customStatus: { text: "x".repeat(101) } }), "customStatus.text"],
+      [
+        "member",
+        "invalid_request",
+        () => ({ customStatus: { text: "x", emoji: "🕊".repeat(33) } }),
+        "customStatus.emoji",
+      ],
+    ],
+    watch_presence: ["member", "invalid_request", () => ({ userIds: new Array(501).fill("a") }), "userIds"],
     send_message: [
       ["member", "invalid_request", inOpen({ content: "x".repeat(5_001) }), "content"],
       ["member", "invalid_request", inOpen({ content: "🕊".repeat(5_001) }), "content"],
