@@ -1,5 +1,6 @@
 /** Course rooms at every door: who gets in, and what happens when the newest token takes a course away or gives it back. */
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
+import { MemoryBus } from "../../src/bus/memory_bus.ts";
 import {
   codeOf,
   type Door,
@@ -176,8 +177,9 @@ atEveryDoor("whoever was removed or banned is not restored by a course regained"
 });
 
 Deno.test("a course regained is noticed by a node that has only seen the tokens before", async () => {
-  await using here: TestDoors = await startDoors();
-  await using elsewhere: TestDoors = await startDoors({ database: here.app.database });
+  const buses = [new MemoryBus(), new MemoryBus()] as const; // they hear nothing of each other
+  await using here: TestDoors = await startDoors({ bus: buses[0] });
+  await using elsewhere: TestDoors = await startDoors({ database: here.app.database, bus: buses[1] });
   const { roomId } = await courseRoom(here.rest);
   const at = (doors: TestDoors, courses: string[], issuedAt: number) =>
     signedIn(doors.rest, "pia", { courses, issuedAt });

@@ -137,7 +137,8 @@ for (const name of DOOR_NAMES) {
     ];
     for (const [by, room] of hidden) {
       const inRoom = REFUSALS.filter((row) =>
-        row.reason === "absent" && row.code === "not_found" && row.field === undefined
+        row.reason === "absent" && row.code === "not_found" && row.field === undefined &&
+        atDoor(name, row.command)
       )
         .filter((row) => row.input(scene).roomId === ABSENT);
       ok(inRoom.length > 10);

@@ -188,7 +188,7 @@ atEveryDoor("list_rooms counts what others wrote after the read marker, up to 10
     sent.push((await ada.call("send_message", { roomId, content: `${i}` })).message);
   }
   const unread = async () => (await bob.call("list_rooms")).rooms[0].unread;
-  deepStrictEqual(await unread(), { count: 5, seq: sent[4].seq });
+  deepStrictEqual(await unread(), { count: 5, mentions: 0, afterSeq: 3, seq: sent[4].seq });
   await ada.call("delete_message", { messageId: sent[4].id });
   strictEqual((await unread()).count, 4);
   const marked = await bob.call("mark_as_read", { messageId: sent[1].id });

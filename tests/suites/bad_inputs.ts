@@ -123,6 +123,7 @@ const hasBody = (rest: RestBinding | undefined): boolean =>
 function readAt(place: Place, schema: JsonSchema, value: Json): Json {
   if (place !== "query") return value;
   if (schema["type"] === "integer") return /^-?\d{1,16}$/.test(value) ? Number(value) : value;
+  if (schema["type"] === "boolean") return value === "true" || value === "false" ? value === "true" : value;
   return value;
 }
 
