@@ -1,12 +1,18 @@
 /** Presence leases of one process. Nodes of a test share one table; a node in production is alone with its own. */
 import type { UserId } from "../protocol/ids.ts";
-import { type LeaseState, type PresenceLeases, type Shift, together } from "./presence_leases.ts";
+import {
+  type LeaseState,
+  type PresenceLeases,
+  type Shift,
+  together,
+  type UserShift,
+} from "./presence_leases.ts";
 
 /** What each node says of each user. */
 export class LeaseTable {
   readonly said = new Map<UserId, Map<PresenceLeases, LeaseState>>();
   /** Those that live, and who hears there of a dead one's users. */
-  readonly nodes = new Map<PresenceLeases, (userIds: UserId[]) => void>();
+  readonly nodes = new Map<PresenceLeases, (shifts: UserShift[]) => void>();
 }
 
 export class MemoryLeases implements PresenceLeases {
@@ -42,20 +48,23 @@ export class MemoryLeases implements PresenceLeases {
     return Promise.resolve(count);
   }
 
-  onReaped(listener: (userIds: UserId[]) => void): void {
+  onReaped(listener: (shifts: UserShift[]) => void): void {
     this.#table.nodes.set(this, listener);
   }
 
   /** What this node said ends with it, and one that lives on tells of it. */
   [Symbol.asyncDispose](): Promise<void> {
     this.#table.nodes.delete(this);
-    const gone: UserId[] = [];
+    const shifts: UserShift[] = [];
     for (const [userId, said] of [...this.#table.said]) {
-      if (said.delete(this) && said.size === 0) gone.push(userId);
+      const before = together(said.values());
+      if (!said.delete(this)) continue;
+      const after = together(said.values());
+      if (after !== before) shifts.push({ userId, before, after });
       if (said.size === 0) this.#table.said.delete(userId);
     }
     const [survivor] = this.#table.nodes.values();
-    if (gone.length > 0) survivor?.(gone);
+    if (shifts.length > 0) survivor?.(shifts);
     return Promise.resolve();
   }
 }

@@ -12,6 +12,10 @@ export interface Shift {
   after: LeaseState | undefined;
 }
 
+export interface UserShift extends Shift {
+  userId: UserId;
+}
+
 export interface PresenceLeases extends AsyncDisposable {
   /** What this node says of a user from now on; undefined: it holds none of their devices. In the order of the calls. */
   set(userId: UserId, state: LeaseState | undefined): Promise<Shift>;
@@ -19,8 +23,8 @@ export interface PresenceLeases extends AsyncDisposable {
   statesOf(userIds: readonly UserId[]): Promise<Map<UserId, LeaseState>>;
   /** Users of whom some node says something else than invisible. */
   count(): Promise<number>;
-  /** Hears of users of whom nothing is said any more because their node is dead. */
-  onReaped(listener: (userIds: UserId[]) => void): void;
+  /** Hears of users of whom something else is said since a node is known to be dead. On one living node each. */
+  onReaped(listener: (shifts: UserShift[]) => void): void;
 }
 
 /** What a user chose is the same on every node, but may be on its way: the more private one wins; activity anywhere counts. */

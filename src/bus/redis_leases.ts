@@ -6,7 +6,13 @@
  */
 import { describeFault, type Log } from "../log.ts";
 import type { UserId } from "../protocol/ids.ts";
-import { type LeaseState, type PresenceLeases, type Shift, together } from "./presence_leases.ts";
+import {
+  type LeaseState,
+  type PresenceLeases,
+  type Shift,
+  together,
+  type UserShift,
+} from "./presence_leases.ts";
 import type { RedisLink } from "./redis_link.ts";
 import { type RedisScript, toScript } from "./redis_session.ts";
 
@@ -45,8 +51,10 @@ local known = redis.call('ZSCORE', KEYS[1], ARGV[1])
 redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 return known and redis.call('HLEN', KEYS[2]) or -1`;
 
-/** Takes back the word of one dead node: KEYS nodes, seen; ARGV prefixes of nodes and users, how many users. Answers the
- * users of whom nothing is left that others see, then whether there is more to do. */
+/**
+ * Takes back the word of one dead node: KEYS nodes, seen; ARGV prefixes of nodes and users, how many users. Answers
+ * whether there is more to do, then of each user what was said before and after.
+ */
 const REAP = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -57,14 +65,15 @@ local users = redis.call('HRANDFIELD', hash, ARGV[3])
 local answer = { 'more' }
 for _, user in ipairs(users) do
   local key = ARGV[2] .. user
+  answer[#answer + 1] = user
+  answer[#answer + 1] = table.concat(redis.call('HVALS', key), ' ')
   redis.call('HDEL', key, dead)
   redis.call('HDEL', hash, user)
   local states = redis.call('HVALS', key)
   local seen = #states > 0
   for _, each in ipairs(states) do if each == 'invisible' then seen = false end end
-  if not seen then
-    if redis.call('SREM', KEYS[2], user) == 1 then answer[#answer + 1] = user end
-  end
+  answer[#answer + 1] = table.concat(states, ' ')
+  if not seen then redis.call('SREM', KEYS[2], user) end
 end
 if #users == 0 then redis.call('ZREM', KEYS[1], dead) end
 return answer`;
@@ -90,7 +99,7 @@ export class RedisLeases implements PresenceLeases {
   readonly #said = new Map<UserId, LeaseState>();
   /** Users of whom Redis did not hear the last word. */
   readonly #unheard = new Set<UserId>();
-  #onReaped: (userIds: UserId[]) => void = () => {};
+  #onReaped: (shifts: UserShift[]) => void = () => {};
   #timer: ReturnType<typeof setTimeout> | undefined;
   #renewing: Promise<void> = Promise.resolve();
   #ended = false;
@@ -166,7 +175,7 @@ export class RedisLeases implements PresenceLeases {
     }
   }
 
-  onReaped(listener: (userIds: UserId[]) => void): void {
+  onReaped(listener: (shifts: UserShift[]) => void): void {
     this.#onReaped = listener;
   }
 
@@ -211,12 +220,18 @@ export class RedisLeases implements PresenceLeases {
   }
 
   async #reap(): Promise<boolean> {
-    const [more, ...users] = await this.#run("reap", [this.#keys.nodes, this.#keys.seen], [
+    const [more, ...told] = await this.#run("reap", [this.#keys.nodes, this.#keys.seen], [
       this.#keys.node,
       this.#keys.user,
       String(USERS_AT_ONCE),
     ]);
-    if (users.length > 0) this.#onReaped(users as UserId[]);
+    const shifts: UserShift[] = [];
+    for (let i = 0; i + 2 < told.length; i += 3) {
+      const [userId = "", before = "", after = ""] = told.slice(i, i + 3);
+      const shift = { userId: userId as UserId, before: togetherOf(before), after: togetherOf(after) };
+      if (shift.before !== shift.after) shifts.push(shift);
+    }
+    if (shifts.length > 0) this.#onReaped(shifts);
     return more === "more";
   }
 

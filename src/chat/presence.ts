@@ -49,8 +49,8 @@ export class Presence implements AsyncDisposable {
   readonly #db: Database;
   readonly #idle: IdleWatch;
   readonly #locals = new Map<UserId, Local>();
-  /** What is being told, in order. */
-  #telling: Promise<void> = Promise.resolve();
+  /** What is being told, of each user in order. */
+  readonly #telling = new Map<UserId, Promise<unknown>>();
   #isEnded = false;
 
   constructor(uses: PresenceUses) {
@@ -61,10 +61,8 @@ export class Presence implements AsyncDisposable {
       const { userId, chosen }: { userId: UserId; chosen: ChosenStatus } = JSON.parse(payload);
       this.#choose(userId, chosen);
     });
-    uses.leases.onReaped((userIds) => {
-      for (const userId of userIds) {
-        this.#queue(() => this.#publish(userId, { gone: true, toOthers: "unless unseen" }));
-      }
+    uses.leases.onReaped((shifts) => {
+      for (const { userId, ...shift } of shifts) this.#tell(userId, shift, false);
     });
   }
 
@@ -215,19 +213,17 @@ export class Presence implements AsyncDisposable {
     const toOthers = (isSeen(before) || isSeen(after)) && (before !== after || isNews);
     if (!toOthers && !isNews) return;
     const gone = isSeen(before) && after === undefined;
-    this.#queue(() => this.#publish(userId, { gone, toOthers }));
-  }
-
-  #queue(tell: () => Promise<void>): void {
-    this.#telling = this.#telling.then(tell).catch((fault) =>
-      this.#uses.log.warn("presence.untold", describeFault(fault))
-    );
+    const telling = (this.#telling.get(userId) ?? Promise.resolve())
+      .then(() => this.#publish(userId, { gone, toOthers }))
+      .catch((fault) => this.#uses.log.warn("presence.untold", describeFault(fault)))
+      .finally(() => this.#telling.get(userId) === telling && this.#telling.delete(userId));
+    this.#telling.set(userId, telling);
   }
 
   /** As the user is by now: several nodes may tell of one user at a time, and the last word is to be the right one. */
   async #publish(
     userId: UserId,
-    news: { gone: boolean; toOthers: boolean | "unless unseen" },
+    news: { gone: boolean; toOthers: boolean },
   ): Promise<void> {
     if (this.#isEnded) return;
     const audience = await presenceAudience(this.#db, userId, news.gone);
@@ -236,11 +232,10 @@ export class Presence implements AsyncDisposable {
     const said = (await this.#uses.leases.statesOf([userId])).get(userId);
     if (this.#isEnded) return;
     const [known, state] = [{ userId, user, chosen, lastSeenAt }, stateNow(chosen, said)];
-    const toOthers = news.toOthers === true || (news.toOthers !== false && chosen.choice !== "invisible");
     this.#uses.feed.publish({
       ...{ userId, rooms, hiddenFrom },
       own: shownToSelf(known, state),
-      ...toOthers ? { others: shownToOthers(known, state) } : {},
+      ...news.toOthers ? { others: shownToOthers(known, state) } : {},
     });
   }
 
@@ -252,6 +247,6 @@ export class Presence implements AsyncDisposable {
       clearTimeout(lineEnds);
     }
     this.#locals.clear();
-    await this.#telling;
+    await Promise.all(this.#telling.values());
   }
 }

@@ -213,8 +213,8 @@ export class Hub implements AsyncDisposable {
     this.#closing.add(closing);
   }
 
-  /** Compares every open stream with the primary; see delivery/sweep.ts for when. */
-  async sweep(topics: readonly Topic[]): Promise<void> {
+  /** Compares open streams with the primary, and the epoch if `isRound`; see delivery/sweep.ts for when. */
+  async sweep(topics: readonly Topic[], isRound = true): Promise<void> {
     const seen = new Map<Topic, number>();
     for (const topic of topics) {
       const through = this.#channels.get(topic)?.stream.through;
@@ -222,7 +222,7 @@ export class Hub implements AsyncDisposable {
     }
     if (seen.size === 0) return;
     try {
-      await this.#watchEpoch();
+      if (isRound) await this.#watchEpoch();
       for (const [topic, lastSeq] of await this.#options.reader.ahead(seen)) {
         this.#channels.get(topic)?.stream.behind(lastSeq);
       }

@@ -38,9 +38,10 @@ export class Sweep implements AsyncDisposable {
   #step(): void {
     clearTimeout(this.#timer);
     if (this.#stopped) return;
-    if (this.#urgent.length === 0 && this.#left.length === 0) this.#left = this.#hub.topics();
+    const isRound = this.#left.length === 0;
+    if (this.#urgent.length === 0 && isRound) this.#left = this.#hub.topics();
     const slice = this.#urgent.length > 0 ? this.#urgent.splice(0, SLICE) : this.#left.splice(0, SLICE);
-    this.#running = this.#hub.sweep(slice).then(() => {
+    this.#running = this.#hub.sweep(slice, isRound).then(() => {
       this.#running = undefined;
       if (!this.#stopped) this.#timer = setTimeout(() => this.#step(), this.#waitMs());
     });
