@@ -4,7 +4,8 @@
  * once it has no descriptor left. The warden looks at the kernel's own counters, gives each socket a narrow inlet, and
  * resets:
  *  - peers that have sent no complete request within 5 s of their coming;
- *  - sockets still there 2 s after we closed them;
+ *  - sockets still there 2 s after we closed them, or after the runtime says that they have ended: what it has not
+ *    yet sent keeps the connection of a client that does not read;
  *  - sockets with more of an unfinished message than is right (unfinished.ts);
  *  - when descriptors run short, whoever is not a socket yet.
  * A socket is found again by its peer before every act, because descriptors are used again.
@@ -16,8 +17,9 @@ import { type Peer, Peers } from "./peers.ts";
 import { Tally, toEnd, type UnfinishedLimits, unfinishedLimits } from "./unfinished.ts";
 
 const TICK_MS = 20;
-/** All sockets are looked at so often, a piece at each tick, */
-const ROUND_MS = 1_000;
+/** All sockets are looked at so often, a piece at each tick; many less often, so that it takes a twentieth of the time; */
+const ROUND_MS = 200;
+const ROUND_FACTOR = 20;
 const PIECE_MS = 2;
 /** and at once when so much more memory is taken; but that takes at most a fifth of the time. */
 const RSS_STEP_BYTES = 32 * 1024 * 1024;
@@ -33,8 +35,12 @@ const CROWDED_REQUEST_WITHIN_MS = 200;
 /** and whoever has not asked for anything goes at once. */
 const FULL_SHARE = 0.8;
 const DESCRIPTORS_FEW = 8_000;
-/** Of a peer's data the kernel takes this ahead of us: else the runtime reads one flood for a second and more. */
-const AHEAD_BYTES = 64 * 1024;
+/**
+ * Of a peer's data the kernel takes about this ahead of us. The runtime reads all there is of a peer in its turn: with
+ * 64 KiB, others wait twice as long beside twenty floods. Without a proxy near us it bounds how fast a client far away
+ * can send (16 KiB for each time there and back).
+ */
+const AHEAD_BYTES = 16 * 1024;
 /** The listener's descriptor is below this. */
 const LISTENER_MAX = 512;
 
@@ -59,6 +65,7 @@ interface Socket {
   readonly watched: Watched;
   tally: Tally;
   goneBy: number;
+  hasEnded: boolean;
 }
 
 export interface WardenOptions {
@@ -81,7 +88,8 @@ export class SocketWarden implements Disposable {
   readonly #peers: Peers | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isNarrow = false;
-  #roundAt = -Infinity;
+  #roundDue = 0;
+  #roundTook = 0;
   #pauseUntil = 0;
   #rssThen = 0;
   /** Of the descriptors, in use. */
@@ -127,26 +135,37 @@ export class SocketWarden implements Disposable {
   /** A complete request came from there. */
   greeted(peer: string): void {
     this.#peers?.asked(peer);
+    const socket = this.#sockets.get(peer);
+    if (socket?.hasEnded === true) this.#forget(socket); // somebody else
   }
 
   watch(watched: Watched): Watch {
-    const socket: Socket = { watched, tally: new Tally(), goneBy: Infinity };
+    const socket: Socket = { watched, tally: new Tally(), goneBy: Infinity, hasEnded: false };
     this.#sockets.set(watched.peer, socket);
     return {
       say: (bytes) => {
         const fd = this.#fdOf(socket);
         return fd !== undefined && this.#libc!.send(fd, bytes);
       },
-      closing: () => {
-        socket.goneBy = performance.now() + CLOSE_WITHIN_MS;
-        this.#closing.add(socket);
-      },
+      closing: () => this.#expectEnd(socket),
       end: () => {
-        this.#closing.delete(socket);
-        // unless another has come from there in the meantime
-        if (this.#sockets.get(watched.peer) === socket) this.#sockets.delete(watched.peer);
+        socket.hasEnded = true;
+        if (this.#peers === undefined) this.#forget(socket);
+        else if (socket.goneBy === Infinity) this.#expectEnd(socket);
       },
     };
+  }
+
+  #expectEnd(socket: Socket): void {
+    socket.goneBy = performance.now() + CLOSE_WITHIN_MS;
+    this.#closing.add(socket);
+  }
+
+  #forget(socket: Socket): void {
+    this.#closing.delete(socket);
+    // unless another has come from there in the meantime
+    const { peer } = socket.watched;
+    if (this.#sockets.get(peer) === socket) this.#sockets.delete(peer);
   }
 
   #tick(): void {
@@ -176,6 +195,13 @@ export class SocketWarden implements Disposable {
     for (const socket of this.#closing) {
       if (socket.goneBy > now) break;
       this.#closing.delete(socket);
+      if (socket.hasEnded) {
+        if (this.#peers!.fdOf(socket.watched.peer) !== undefined) {
+          this.#cutSocket(socket, "not closed in time");
+        }
+        this.#forget(socket);
+        continue;
+      }
       if (this.#cutSocket(socket, "not closed in time")) continue;
       socket.goneBy = now + ROUND_MS; // the next round finds it
       this.#closing.add(socket);
@@ -189,10 +215,14 @@ export class SocketWarden implements Disposable {
     if (isNews || this.isCrowded) {
       this.#peers!.visitAll(visitor);
       this.#pause(now);
-    } else if (now - this.#roundAt < ROUND_MS || !this.#peers!.visit(PIECE_MS, visitor)) {
-      return;
+    } else {
+      if (now < this.#roundDue) return;
+      const isRound = this.#peers!.visit(PIECE_MS, visitor);
+      this.#roundTook += performance.now() - now;
+      if (!isRound) return;
     }
-    this.#roundAt = now;
+    this.#roundDue = now + Math.max(ROUND_MS, ROUND_FACTOR * this.#roundTook);
+    this.#roundTook = 0;
     this.#rssThen = rss;
     for (const socket of toEnd(this.#sockets.values(), this.#limits)) {
       this.#cutSocket(socket, "a message without end");

@@ -1,9 +1,17 @@
 /** Clients that do not read: what a room is told, and what they asked for themselves. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { handshake, RawClient, textFrame, toBytes } from "../helpers/raw_client.ts";
+import {
+  closeFrame,
+  frame,
+  handshake,
+  OPCODE,
+  RawClient,
+  textFrame,
+  toBytes,
+} from "../helpers/raw_client.ts";
 import { signToken } from "../helpers/test_app.ts";
 import type { TestSocket } from "../helpers/test_socket.ts";
-import { MIB, pause, RSS_MARGIN_BYTES, startTarget, type Target } from "./target.ts";
+import { connectionsTo, MIB, pause, RSS_MARGIN_BYTES, startTarget, type Target } from "./target.ts";
 
 const LENGTH = 60_000;
 
@@ -107,3 +115,42 @@ Deno.test("a client that asks and does not read its answers is closed, however m
   await writer.close();
   target.requireNoFaults();
 });
+
+Deno.test("a client that does not read and goes on sending, or says goodbye, is gone all the same", async (t) => {
+  await using target = await startTarget({ CHAT_MAX_MESSAGE_LENGTH: String(LENGTH) });
+  const roomId = await target.room("writer");
+  const writer = await target.socket("writer");
+  const publisher = new Publisher(writer, roomId);
+  const talks: Record<string, Uint8Array> = {
+    pongs: frame({ opcode: OPCODE.pong }),
+    commands: textFrame({ event: "list_rooms" }),
+    "a goodbye": closeFrame(1000),
+  };
+  for (const [name, talk] of Object.entries(talks)) {
+    await t.step(name, async () => {
+      using deaf = await openDeaf(target, "deaf");
+      await deaf.write(textFrame({ event: "join_room", data: { roomId }, id: 1 }));
+      const before = target.events("socket.closing").length;
+      const isClosing = () => target.events("socket.closing").length > before;
+      // the goodbye comes with the queue full, but not so full that it is closed
+      for (let turn = 0; turn < 400 && !isClosing(); turn++) {
+        await publisher.publish(10);
+        if (name !== "a goodbye") await deaf.write(talk);
+        else if (sendQueueOf(target, deaf) > 0) break;
+      }
+      const sending = setInterval(() => void deaf.write(talk), 50);
+      try {
+        await target.untilGone([deaf], 6_000);
+      } finally {
+        clearInterval(sending);
+      }
+    });
+  }
+  await writer.close();
+  target.requireNoFaults();
+});
+
+/** Bytes that the kernel holds for it because it does not read. */
+function sendQueueOf(target: Target, client: RawClient): number {
+  return connectionsTo(target.port).find(({ peerPort }) => peerPort === client.localPort)?.sendQueue ?? 0;
+}

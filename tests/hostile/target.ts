@@ -138,7 +138,7 @@ export async function startTarget(env: Record<string, string> = {}): Promise<Tar
 }
 
 /** TCP connections to the port, as the kernel lists them at the side of whoever serves it. */
-export function connectionsTo(port: number): { peerPort: number; inode: string }[] {
+export function connectionsTo(port: number): { peerPort: number; inode: string; sendQueue: number }[] {
   const hex = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
   const lines = ["tcp", "tcp6"].flatMap((name) => Deno.readTextFileSync(`/proc/net/${name}`).split("\n"));
   return lines.map((line) => line.trim().split(/\s+/))
@@ -146,6 +146,7 @@ export function connectionsTo(port: number): { peerPort: number; inode: string }
     .map((fields) => ({
       peerPort: parseInt(fields[2]?.split(":")[1] ?? "", 16),
       inode: fields[9] ?? "",
+      sendQueue: parseInt(fields[4]?.split(":")[0] ?? "", 16),
     }));
 }
 
