@@ -7,12 +7,18 @@ const HELLO_WITHIN_MS = 30_000;
 const ANSWER_WITHIN_MS = 30_000;
 const CLOSE_WITHIN_MS = 5_000;
 
-export function nativeDoor(serverUrl: string): Door {
-  const url = new URL("/ws", serverUrl);
-  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+/** Sockets go to the servers in turn: neighbours in a room sit on different nodes. */
+export function nativeDoor(serverUrls: readonly string[]): Door {
+  const urls = serverUrls.map((serverUrl) => {
+    const url = new URL("/ws", serverUrl);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    return url;
+  });
+  let turn = 0;
   return {
     name: "native",
     connect: async (token, ears) => {
+      const url = urls[turn++ % urls.length] ?? "";
       const link = new NativeLink(new WebSocket(url, [SUBPROTOCOL, SUBPROTOCOL_BEARER + token]), ears);
       await link.greeted;
       return link;

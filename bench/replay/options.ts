@@ -7,7 +7,7 @@ export const USAGE = `deno task replay [options] FILE…
 Plays recorded chat (JSON lines: at, kind, nick, text, replyTo) through a running server, one room a file,
 and checks that every listener got every message it should have. Exits with 0 only if nothing was amiss.
 
-  --url URL               the server (default http://localhost:3001)
+  --url URL               the server (default http://localhost:3001); several: sockets are spread among them
   --flat-out              as fast as it goes (default)
   --speed N               N times as fast as recorded
   --together              all files at once, not one after the other
@@ -18,7 +18,8 @@ and checks that every listener got every message it should have. Exits with 0 on
 `;
 
 export interface CommandLine {
-  serverUrl: string;
+  /** The first is asked what is asked over REST. */
+  serverUrls: string[];
   files: string[];
   speed: number | undefined;
   together: boolean;
@@ -40,7 +41,7 @@ export function readCommandLine(
   }
   if (positionals.length === 0) throw new Unplayable("Which FILE? See --help");
   return {
-    serverUrl: readUrl(values.url),
+    serverUrls: values.url.map(readUrl),
     files: positionals,
     speed: values.speed === undefined ? undefined : readNumber("--speed", values.speed, 0.01),
     together: values.together,
@@ -56,7 +57,7 @@ function parse(args: readonly string[]) {
       args: args.filter((arg) => arg !== "--"),
       allowPositionals: true,
       options: {
-        url: { type: "string", default: "http://localhost:3001" },
+        url: { type: "string", multiple: true, default: ["http://localhost:3001"] },
         speed: { type: "string" },
         "flat-out": { type: "boolean", default: false },
         together: { type: "boolean", default: false },

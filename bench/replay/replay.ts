@@ -13,8 +13,8 @@ import { developmentTokens, type TokenFor, Unplayable } from "./tokens.ts";
 import { Window } from "./window.ts";
 
 export interface ReplayOptions {
-  /** Of the server, such as http://localhost:3001. */
-  serverUrl: string;
+  /** Of the server, such as http://localhost:3001; several nodes: listeners are spread among them, REST asks the first. */
+  serverUrls: readonly string[];
   files: readonly string[];
   /** So many times as fast as recorded; undefined: as fast as it goes. */
   speed?: number | undefined;
@@ -42,12 +42,13 @@ const STEPS_AT_ONCE = 500;
 
 /** Throws Unplayable if it cannot even begin. */
 export async function replay(options: ReplayOptions): Promise<ReplayReport> {
-  const { serverUrl, speed, together = false, searches = SEARCHES_DEFAULT } = options;
+  const { serverUrls, speed, together = false, searches = SEARCHES_DEFAULT } = options;
+  const [serverUrl = ""] = serverUrls;
   const run = `replay-${crypto.randomUUID().slice(0, 8)}`;
   const startedAt = new Date().toISOString();
   const scripts = await Promise.all(options.files.map(readScript));
-  await reach(serverUrl);
-  const door = options.door ?? nativeDoor(serverUrl);
+  await Promise.all(serverUrls.map(reach));
+  const door = options.door ?? nativeDoor(serverUrls);
   const steps = scripts.reduce((sum, script) => sum + script.steps.length, 0);
   let stepsDone = 0;
   const window = new Window(STEPS_AT_ONCE);
@@ -72,7 +73,16 @@ export async function replay(options: ReplayOptions): Promise<ReplayReport> {
 
   const total = totalOf(results, together);
   const rooms = results.map((result) => result.report);
-  return { run, serverUrl, door: door.name, speed, startedAt, ok: total.faultCount === 0, rooms, total };
+  return {
+    run,
+    serverUrl: serverUrls.join(" "),
+    door: door.name,
+    speed,
+    startedAt,
+    ok: total.faultCount === 0,
+    rooms,
+    total,
+  };
 }
 
 /** One play's failure stops the others; nothing is left running. */

@@ -7,7 +7,7 @@ const read = (line: string, env: Record<string, string> = {}): CommandLine | und
 
 Deno.test("readCommandLine() has defaults for all but the files", () => {
   deepStrictEqual(read("a.jsonl b.jsonl"), {
-    serverUrl: "http://localhost:3001",
+    serverUrls: ["http://localhost:3001"],
     files: ["a.jsonl", "b.jsonl"],
     speed: undefined,
     together: false,
