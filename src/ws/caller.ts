@@ -17,7 +17,8 @@ export function callerOf(request: Request, remote: Deno.NetAddr, header: string 
   };
 }
 
-function addressKey(address: string): string {
+/** An address as it is counted: of IPv6 its /64. */
+export function addressKey(address: string): string {
   if (!address.includes(":")) return address;
   const [hostname = ""] = peerKey(address, 0).split("|");
   return hostname.includes(":")

@@ -37,6 +37,15 @@ export class Peers {
     this.#port = port;
   }
 
+  /** Everybody, as of the last round. */
+  get all(): Iterable<Peer> {
+    return this.#table.values();
+  }
+
+  get count(): number {
+    return this.#table.size;
+  }
+
   /** A complete request came from there. */
   asked(key: string): void {
     const now = performance.now();

@@ -7,11 +7,13 @@
  *  - sockets still there 2 s after we closed them, or after the runtime says that they have ended: what it has not
  *    yet sent keeps the connection of a client that does not read;
  *  - sockets with more of an unfinished message than is right (unfinished.ts);
+ *  - of one address, whoever only stays when they are very many (idle_peers.ts);
  *  - when descriptors run short, whoever is not a socket yet.
  * A socket is found again by its peer before every act, because descriptors are used again.
  */
 import type { Log } from "../log.ts";
 import { guard } from "./guard.ts";
+import { IDLE_PEERS_MAX, tooManyIdle } from "./idle_peers.ts";
 import { type Libc, openLibc } from "./libc.ts";
 import { type Peer, Peers } from "./peers.ts";
 import { Tally, toEnd, type UnfinishedLimits, unfinishedLimits } from "./unfinished.ts";
@@ -226,6 +228,15 @@ export class SocketWarden implements Disposable {
     this.#rssThen = rss;
     for (const socket of toEnd(this.#sockets.values(), this.#limits)) {
       this.#cutSocket(socket, "a message without end");
+    }
+    if (this.#peers!.count - this.#sockets.size > IDLE_PEERS_MAX) this.#cutIdle(now);
+  }
+
+  #cutIdle(now: number): void {
+    const others = [...this.#peers!.all].filter(({ key }) => !this.#sockets.has(key));
+    for (const { key } of tooManyIdle(others, now)) {
+      const fd = this.#peers!.fdOf(key);
+      if (fd !== undefined) this.#cut(fd, "idle, one of too many");
     }
   }
 

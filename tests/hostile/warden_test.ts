@@ -6,6 +6,7 @@ import { frame, OPCODE, RawClient } from "../helpers/raw_client.ts";
 import { JWT_SECRET } from "../helpers/test_app.ts";
 import { createLog } from "../../src/log.ts";
 import { callerOf } from "../../src/ws/caller.ts";
+import { tooManyIdle } from "../../src/ws/idle_peers.ts";
 import { expandIpv6, openLibc, peerKey } from "../../src/ws/libc.ts";
 import { Peers } from "../../src/ws/peers.ts";
 import { SocketWarden } from "../../src/ws/socket_warden.ts";
@@ -220,4 +221,59 @@ Deno.test("whoever comes from an address that was just given up is not cut in it
   await pause(2_500);
   deepStrictEqual(cuts.slice(0, 1), [5]);
   second.end();
+});
+
+Deno.test("tooManyIdle() takes who has been idle longest, of an address that has too many", () => {
+  const peer = (key: string, askedAt: number | undefined) => ({ key, fd: 5, since: 0, askedAt });
+  const crowd = (count: number, address: string, askedAt: (i: number) => number | undefined) =>
+    Array.from({ length: count }, (_, i) => peer(`${address}|${i}`, askedAt(i)));
+  const keysOf = (peers: { key: string }[]) => tooManyIdle(peers as never, 100_000).map(({ key }) => key);
+  deepStrictEqual(keysOf(crowd(1_000, "10.0.0.1", () => 0)), []);
+  deepStrictEqual(keysOf(crowd(1_003, "10.0.0.1", (i) => 2_000 - i)), [
+    "10.0.0.1|1002",
+    "10.0.0.1|1001",
+    "10.0.0.1|1000",
+  ]);
+  // one /64 is one address; another address is not touched
+  const v6 = [...crowd(600, "2001:db8:0:0:0:0:0:1", () => 1), ...crowd(401, "2001:db8:0:0:0:0:0:2", () => 2)];
+  strictEqual(keysOf([...v6, ...crowd(1_000, "2001:db8:0:1:0:0:0:1", () => 0)]).length, 1);
+  // who asked a short time ago is not cut, however many they are
+  deepStrictEqual(keysOf(crowd(5_000, "10.0.0.1", () => 80_000)), []);
+  deepStrictEqual(keysOf([...crowd(5_000, "10.0.0.1", () => 80_000), peer("10.0.0.1|9999", 1)]), [
+    "10.0.0.1|9999",
+  ]);
+  deepStrictEqual(keysOf(crowd(5_000, "10.0.0.1", () => undefined)), []);
+});
+
+Deno.test("the warden cuts idle peers that are too many, and no sockets", async () => {
+  const table = new Map<number, string>();
+  for (let fd = 100; fd < 1_200; fd++) table.set(fd, `10.0.0.1|${fd}`);
+  const cuts = new Set<number>();
+  const libc = {
+    peerOf: (fd: number) => table.get(fd),
+    localPortOf: () => 80,
+    bytesReceived: () => 0,
+    isListening: () => false,
+    narrow: () => {},
+    send: () => true,
+    descriptors: () => ({ limit: 10_000, lowestFree: 1_200 }),
+    cut: (fd: number) => void (table.delete(fd) && cuts.add(fd)),
+    close: () => {},
+  };
+  const log = createLog("error", () => {});
+  const clock = performance.now;
+  using warden = new SocketWarden({ port: () => 80, maxFrameBytes: MIB, log, libc, rssBytes: () => 0 });
+  for (let fd = 100; fd < 1_200; fd++) warden.greeted(`10.0.0.1|${fd}`);
+  const sockets = [100, 101].map((fd) => warden.watch({ peer: `10.0.0.1|${fd}`, messages: () => 0 }));
+  try {
+    await pause(600);
+    strictEqual(cuts.size, 0);
+    performance.now = () => clock.call(performance) + 31_000;
+    for (let turn = 0; turn < 100 && cuts.size < 98; turn++) await pause(50);
+  } finally {
+    performance.now = clock;
+  }
+  strictEqual(cuts.size, 98);
+  ok(!cuts.has(100) && !cuts.has(101));
+  sockets.forEach((socket) => socket.end());
 });
