@@ -50,8 +50,9 @@ return (
 
 -- What a message is found by: its words, and as lexemes without a place its room ("/" and the end of its id), its sender
 -- ("@"), its type unless it is TEXT ("#"), and whether it has attachments ("#file"). So a search in one room, or by one
--- sender, reads nothing of the others in the index. The parser cuts plain ASCII faster, and alike, unless it
--- takes 1e5 for a number. A tsvector has an upper limit: only the first 20,000 characters count.
+-- sender, reads nothing of the others in the index. The parser cuts plain ASCII faster, and alike, once nothing is left
+-- in it that begins an address, a path, a tag or a number like 1e5. A tsvector has an upper limit: only the first 20,000
+-- characters count.
 create function search_words_v1(room_id uuid, sender_id text, type text, attachments jsonb, content text)
 returns tsvector language sql immutable parallel safe
 return array_to_tsvector(array['/' || right(room_id::text, 12), '@' || sender_id]
@@ -59,7 +60,7 @@ return array_to_tsvector(array['/' || right(room_id::text, 12), '@' || sender_id
     || case when attachments = '[]' then '{}'::text[] else array['#file'] end)
   || case when octet_length(content) = length(content) and content !~* '[0-9]e[0-9]'
     then to_tsvector('simple'::regconfig,
-      translate(lower(left(content, 20000)), '!"#$%&''()*+,-./:;<=>?@[\]^_`{|}~', repeat(' ', 32)))
+      regexp_replace(lower(left(content, 20000)), '[-+./@:&<_~]', ' ', 'g'))
     else tokens_v1(fold_v1(left(content, 20000))) end;
 
 -- Never of a tombstone, never of a direct message.
@@ -67,13 +68,16 @@ alter table messages add column words tsvector generated always as (
   case when not is_deleted and recipient_id is null
     then search_words_v1(room_id, sender_id, type, attachments, content) end) stored;
 
-create index messages_words on messages using gin (words) where words is not null;
+-- New entries wait in a list that every look into the index reads through: short here, where one search may look hundreds
+-- of times (spellings).
+create index messages_words on messages using gin (words) with (gin_pending_list_limit = 64) where words is not null;
 -- from the newest on, for what is frequent
 create index messages_by_time on messages (created_at, id) where words is not null;
 -- parts of words; the extension may live in a schema of its own
 do $$
 begin
-  execute format('create index messages_parts on messages using gin (fold_v1(content) %I.gin_trgm_ops) where words is not null',
+  execute format('create index messages_parts on messages using gin (fold_v1(content) %I.gin_trgm_ops)
+    with (gin_pending_list_limit = 1024) where words is not null',
     (select n.nspname from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = 'pg_trgm'));
 end $$;
 
@@ -102,38 +106,52 @@ return (extract(epoch from at) * 1000000)::bigint;
 -- The window: the newest `window` matches at or before `from`; on its further pages, all of them after `beyond`. Its rows
 -- come by rank, then newest first; with `below`, only those after it. There is always one row: it says where the window
 -- begins (from_…), where the next one would (next_…), and how many direct rooms were left out.
--- The statement is put together and planned for each call: a plan made for any word reads far too much for most.
+-- The statement is put together and planned for each call: a plan made for any word reads far too much for most. The planner
+-- knows how frequent words are, and so whether to walk back in time until there are enough, or to collect all matches
+-- from an index and sort them. Of phrases and parts of words it does not know: there a sample of the newest messages tells.
 create function search_messages_v1(p jsonb) returns table (code text, direct_rooms integer, from_at bigint, from_id uuid,
   next_at bigint, next_id uuid, at bigint, id uuid, rank float8, message text)
 language plpgsql stable
-set plan_cache_mode = force_custom_plan set enable_seqscan = off set jit = off set random_page_cost = '1.1' as $$
+set plan_cache_mode = force_custom_plan set enable_seqscan = off set enable_bitmapscan = on set jit = off
+set random_page_cost = '1.1' as $$
 #variable_conflict use_column
 declare
-  me text := p->>'userId';
-  one_room uuid := (p->>'roomId')::uuid;
   room_ids uuid[];
   is_member boolean;
-  blocked text[] := array(select b.blocked_id from user_blocks b where b.blocker_id = me);
+  blocked text[] := array(select b.blocked_id from user_blocks b where b.blocker_id = p->>'userId');
   query text := p->>'words';
   ranked_by text;
-  tags text[] := '{}';
-  where_sql text := 'm.words is not null and m.room_id = any ($2)';
+  spelling text;
   nothing boolean := false;
-  g jsonb;
+  tags text[] := '{}';
+  -- $1: p, $2: query, $3: room_ids, $4: blocked; what is null in p is not asked
+  time_sql text := 'm.words is not null'
+    || case when p ? 'after' then ' and m.created_at >= moment_v1($1->>''after'')' else '' end
+    || case when p ? 'before' then ' and m.created_at < moment_v1($1->>''before'')' else '' end
+    || case when p ? 'from' then ' and (m.created_at, m.id) <= (moment_v1($1->''from''->>''at''), ($1->''from''->>''id'')::uuid)' else '' end
+    || case when p ? 'beyond' then ' and (m.created_at, m.id) > (moment_v1($1->''beyond''->>''at''), ($1->''beyond''->>''id'')::uuid)' else '' end;
+  where_sql text := 'm.room_id = any ($3)'
+    || case when blocked <> '{}' then ' and m.sender_id <> all ($4)' else '' end
+    || case when p ? 'senderId' then ' and m.sender_id = $1->>''senderId''' else '' end
+    || case when p ? 'type' then ' and m.type = $1->>''type''' else '' end
+    || case when p ? 'hasAttachment' then ' and (m.attachments <> ''[]'') = ($1->''hasAttachment'')::boolean' else '' end
+    || case when p ? 'likes' then ' and fold_v1(m.content) like $1->>''likes''' else '' end
+    || case when p ? 'matches' then ' and fold_v1(m.content) ~ all (array(select jsonb_array_elements_text($1->''matches'')))' else '' end;
+  order_sql text := 'm.created_at desc, m.id desc';
+  sampled integer;
 begin
   select array_agg(r.id) filter (where r.type <> 'DIRECT'), count(*) > 0,
       count(*) filter (where r.type = 'DIRECT'
         and exists (select from messages m where m.room_id = r.id and not m.is_deleted))
     into room_ids, is_member, direct_rooms
     from memberships s join rooms r on r.id = s.room_id
-    where s.user_id = me and s.left_seq is null and not s.is_blocked and r.deleted_at is null
-      and (one_room is null or r.id = one_room);
-  if one_room is not null and not is_member then code := 'not_member'; return next; return; end if;
+    where s.user_id = p->>'userId' and s.left_seq is null and not s.is_blocked and r.deleted_at is null
+      and (not p ? 'roomId' or r.id = (p->>'roomId')::uuid);
+  if p ? 'roomId' and not is_member then code := 'not_member'; return next; return; end if;
 
-  for g in select * from jsonb_array_elements(coalesce(p->'spellings', '[]')) loop
-    ranked_by := known_spellings_v1(g);
-    nothing := nothing or ranked_by is null;
-    query := concat_ws(' & ', query, ranked_by);
+  for spelling in select known_spellings_v1(list) from jsonb_array_elements(coalesce(p->'spellings', '[]')) list loop
+    nothing := nothing or spelling is null;
+    query := concat_ws(' & ', query, spelling);
   end loop;
   if room_ids is null or nothing then return next; return; end if;
   ranked_by := query;
@@ -141,48 +159,50 @@ begin
   if cardinality(room_ids) <= 64 then -- beyond, the index would have to merge too many lists
     tags := tags || (select '(' || string_agg(quote_lexeme_v1('/' || right(r::text, 12)), '|') || ')' from unnest(room_ids) r);
   end if;
-  if p ? 'senderId' then
-    tags := tags || quote_lexeme_v1('@' || (p->>'senderId'));
-    where_sql := where_sql || ' and m.sender_id = $6';
-  end if;
+  if p ? 'senderId' then tags := tags || quote_lexeme_v1('@' || (p->>'senderId')); end if;
   if p->>'type' <> 'TEXT' then tags := tags || quote_lexeme_v1('#' || (p->>'type')); end if;
   if p->'hasAttachment' = 'true' then tags := tags || quote_lexeme_v1('#file'); end if;
   query := array_to_string('(' || query || ')' || tags, ' & ');
+  if query <> '' then where_sql := where_sql || ' and m.words @@ $2'; end if;
 
-  if query <> '' then where_sql := where_sql || ' and m.words @@ $1'; end if;
-  if blocked <> '{}' then where_sql := where_sql || ' and m.sender_id <> all ($3)'; end if;
-  if p ? 'likes' then where_sql := where_sql || ' and fold_v1(m.content) like $4'; end if;
-  if p ? 'matches' then where_sql := where_sql || ' and fold_v1(m.content) ~ all ($5)'; end if;
-  if p ? 'type' then where_sql := where_sql || ' and m.type = $7'; end if;
-  if p ? 'hasAttachment' then where_sql := where_sql || ' and (m.attachments <> ''[]'') = $8'; end if;
-  if p ? 'after' then where_sql := where_sql || ' and m.created_at >= $9'; end if;
-  if p ? 'before' then where_sql := where_sql || ' and m.created_at < $10'; end if;
-  if p ? 'from' then where_sql := where_sql || ' and (m.created_at, m.id) <= ($11, $12)'; end if;
-  if p ? 'beyond' then where_sql := where_sql || ' and (m.created_at, m.id) > ($13, $14)'; end if;
-  return query execute format($statement$
+  if p ? 'likes' or p->>'words' like '%<%' then
+    execute format($sample$
+      select count(*) from (select * from messages m where %s order by m.created_at desc, m.id desc limit 500) m where %s
+      $sample$, time_sql, where_sql)
+    into sampled using p, query::tsquery, room_ids, blocked;
+    -- walking reads window / share, collecting reads share * all: whichever is less
+    if sampled >= 500 * sqrt((p->>'window')::float8
+      / greatest(1, (select c.reltuples from pg_class c where c.oid = 'messages'::regclass))) then
+      perform set_config('enable_bitmapscan', 'off', true); -- until this function ends
+    else
+      order_sql := 'm.created_at + interval ''0'' desc, m.id desc'; -- which no index has
+    end if;
+  end if;
+
+  return query execute format($page$
     with matches as materialized (
-      select m.id, m.created_at %s from messages m where %s order by m.created_at desc, m.id desc limit $18 + 1
+      select m.id, m.created_at %s from messages m where %s and %s order by %s limit ($1->>'window')::integer + 1
     ), numbered as (
       select x.*, row_number() over (order by x.created_at desc, x.id desc) as n from matches x
     ), ranked as (
-      select w.id, w.created_at, %s as rank from numbered w where w.n <= $18
+      select w.id, w.created_at, %s as rank from numbered w where w.n <= ($1->>'window')::integer
     ), page as (
-      select k.* from ranked k %s order by k.rank desc, k.created_at desc, k.id desc limit $19
+      select k.* from ranked k %s order by k.rank desc, k.created_at desc, k.id desc limit ($1->>'limit')::integer
     )
-    select null, $20, microseconds_v1(f.created_at), f.id, microseconds_v1(x.created_at), x.id,
+    select null, $5, microseconds_v1(f.created_at), f.id, microseconds_v1(x.created_at), x.id,
       microseconds_v1(k.created_at), k.id, k.rank, (select message_json_v1(m) from messages m where m.id = k.id)
-    from (values (1)) one left join numbered f on f.n = 1 left join numbered x on x.n = $18 + 1 left join page k on true
+    from (values (1)) one left join numbered f on f.n = 1 left join numbered x on x.n = ($1->>'window')::integer + 1
+      left join page k on true
     order by k.rank desc, k.created_at desc, k.id desc
-    $statement$,
+    $page$,
     case p->>'rankBy' when 'words' then ', m.words' when 'share' then ', m.content' else '' end,
-    where_sql,
-    case p->>'rankBy' when 'share' then '$17 / greatest(1, length(w.content))'
-      when 'words' then 'ts_rank_cd(w.words, $15, 1)::float8' || case when p ? 'exact' then ' + (w.words @@ $16)::integer' else '' end
+    time_sql, where_sql, order_sql,
+    case p->>'rankBy'
+      when 'words' then 'ts_rank_cd(w.words, $6, 1)::float8' || case when p ? 'exact' then ' + (w.words @@ ($1->>''exact'')::tsquery)::integer' else '' end
+      when 'share' then '($1->>''length'')::float8 / greatest(1, length(w.content))'
       else '0::float8' end,
-    case when p ? 'below' then 'where (k.rank, k.created_at, k.id) < ($21, $22, $23)' else '' end)
-  using query::tsquery, room_ids, blocked, p->>'likes', array(select jsonb_array_elements_text(p->'matches')), p->>'senderId', p->>'type',
-    (p->>'hasAttachment')::boolean, moment_v1(p->>'after'), moment_v1(p->>'before'),
-    moment_v1(p->'from'->>'at'), (p->'from'->>'id')::uuid, moment_v1(p->'beyond'->>'at'), (p->'beyond'->>'id')::uuid,
-    ranked_by::tsquery, (p->>'exact')::tsquery, (p->>'length')::float8, (p->>'window')::integer, (p->>'limit')::integer,
-    direct_rooms, (p->'below'->>'rank')::float8, moment_v1(p->'below'->>'at'), (p->'below'->>'id')::uuid;
+    case when p ? 'below' then
+      'where (k.rank, k.created_at, k.id) < (($1->''below''->>''rank'')::float8, moment_v1($1->''below''->>''at''), ($1->''below''->>''id'')::uuid)'
+      else '' end)
+  using p, query::tsquery, room_ids, blocked, direct_rooms, ranked_by::tsquery;
 end $$;

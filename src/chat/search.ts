@@ -17,8 +17,8 @@ import type { RoomRules } from "./room_rules.ts";
 import { highlightsOf } from "./search_highlights.ts";
 import { readQuery } from "./search_query.ts";
 
-/** Ranking costs: a frequent word is not ranked in all that was ever said. */
-const WINDOW = 1_000;
+/** A frequent word is not ranked in all that was ever said; parts of words cost more to look for. */
+const WINDOW = { words: 1_000, share: 200 } as const;
 
 type Ask = CommandInput<"search_messages">;
 type Place = Pick<SearchAsk, "from" | "beyond" | "below">;
@@ -38,7 +38,7 @@ export class Search {
       ...query.ask,
       userId: actor.userId,
       rankBy: byRank ? query.ask.rankBy : "none",
-      window: byRank ? WINDOW : ask.limit,
+      window: byRank ? WINDOW[query.ask.rankBy] : ask.limit,
       limit: byRank ? ask.limit + 1 : ask.limit,
       roomId: ask.roomId,
       senderId: ask.senderId,

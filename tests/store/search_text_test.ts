@@ -23,6 +23,42 @@ const ALPHABET = Array.from(
 );
 const text = fc.array(fc.constantFrom(...ALPHABET), { maxLength: 60 }).map((letters) => letters.join(""));
 
+/** What the text parser of Postgres may take for more than words. */
+const ascii = fc.array(
+  fc.oneof(
+    fc.constantFrom(...Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i))),
+    fc.constantFrom(
+      "e",
+      "1",
+      "1e5",
+      "-",
+      ".",
+      "http://",
+      "www.a.com/x?y=z#q",
+      "@",
+      "&amp;",
+      "&#39;",
+      "<b>",
+      "</b>",
+    ),
+    fc.constantFrom(
+      "<!--",
+      "a-b",
+      "/usr/lib",
+      "~/x",
+      "C:\\",
+      "%20",
+      "=",
+      "+1.5e-3",
+      "v1.2",
+      "\n",
+      "a_b",
+      "it's",
+    ),
+  ),
+  { maxLength: 30 },
+).map((parts) => parts.join(""));
+
 /** As tokens_v1 has them. */
 function lexemesOf(content: string): string[] {
   const units = unitsOf(fold(content));
@@ -46,8 +82,8 @@ async function compare(server: string, isKnown: (code: number) => boolean): Prom
   await using stack = new AsyncDisposableStack();
   const sql = connect(database.url);
   stack.defer(() => sql.end());
-  const sampled = fc.sample(text, { numRuns: 2_000, seed: 4 });
-  const contents = [...SAMPLES, ...sampled];
+  const samples = [text, ascii].flatMap((each) => fc.sample(each, { numRuns: 4_000, seed: 4 }));
+  const contents = [...SAMPLES, ...samples];
   const rows = await sql<{ folded: string; lexemes: string[] }[]>`
     select fold_v1(content) as folded,
       array_to_json(array(select l from unnest(tsvector_to_array(search_words_v1(gen_random_uuid(), 'x', 'TEXT', '[]', content))) l
