@@ -157,11 +157,11 @@ begin
   return (select json_build_object('id', u.id, 'name', u.name, 'avatarUrl', u.avatar_url) from users u where u.id = who);
 end $$;
 
--- The wire's Message; of a direct room: its DirectMessage. One expression, put together by hand: the planner writes it
--- into the query, and it costs a third of what row_to_json in a function of its own does.
-create function message_json_v1(m messages) returns text language sql stable parallel safe as $$
+-- The wire's Message, of a direct room its DirectMessage, but for who sent it. One expression, put together by hand: the
+-- planner writes it into the query, and it costs a third of what row_to_json in a function of its own does.
+create function message_fields_v1(m messages) returns text language sql stable parallel safe as $$
   select '{"id":"' || (m).id || '","roomId":"' || (m).room_id || '","seq":' || (m).seq || ',"changeSeq":' || (m).change_seq
-    || ',"senderId":' || to_json((m).sender_id) || ',"sender":' || coalesce(profile_json_v1((m).sender_id), 'null')
+    || ',"senderId":' || to_json((m).sender_id)
     || ',"clientMessageId":' || to_json((m).client_message_id)
     || ',"content":' || to_json((m).content) || ',"type":' || to_json((m).type) || ',"attachments":' || (m).attachments
     || ',"replyToId":' || coalesce('"' || (m).reply_to_id || '"', 'null')
@@ -171,6 +171,11 @@ create function message_json_v1(m messages) returns text language sql stable par
     || case when (m).recipient_id is null then '}' else
       ',"recipientId":' || to_json((m).recipient_id) || ',"isEncrypted":' || (m).is_encrypted
       || ',"isRead":' || ((m).read_at is not null) || ',"readAt":' || coalesce('"' || iso_v1((m).read_at) || '"', 'null') || '}' end
+$$;
+
+-- The whole. Whoever knows the sender already adds it in place of this, which looks it up.
+create function message_json_v1(m messages) returns text language sql stable parallel safe as $$
+  select left(message_fields_v1(m), -1) || ',"sender":' || coalesce(profile_json_v1((m).sender_id), 'null') || '}'
 $$;
 
 create function room_json_v1(r rooms) returns text language sql stable parallel safe as $$

@@ -1,5 +1,6 @@
 -- append_messages_v1: the one way a message comes into being. A batch in, one row out per item, in the
--- batch's order: the message as it now is, or the code of an error. A bad item never fails its batch.
+-- batch's order: the message as it now is (but for its sender, whom the caller knows), or the code of an error. A bad
+-- item never fails its batch.
 --
 -- Why a function and not one statement: a statement that has waited for the room's lock still sees every
 -- other table as it was before the wait, so repeats and bans slip through. Here each later statement has a
@@ -142,12 +143,12 @@ begin
     left join noticed low on low.ord = n.ord and low.user_id = n.direct_low
     left join noticed high on high.ord = n.ord and high.user_id = n.direct_high
     where n.seq is not null
-    returning m.room_id, m.sender_id, m.client_message_id, m.seq, m.inbox_low, m.inbox_high, message_json_v1(m) as message
+    returning m.room_id, m.sender_id, m.client_message_id, m.seq, m.inbox_low, m.inbox_high, message_fields_v1(m) as message
   )
   -- one that finds itself, as our own second try after an unknown outcome does, is no repeat: nobody has told of it
   select n.ord::integer, n.code,
     n.code is null and n.seq is null and (n.repeats is distinct from n.id or (n.found).change_seq <> (n.found).seq),
-    n.room_id, coalesce(i.seq, (n.found).seq), coalesce(i.message, message_json_v1(n.found)), n.direct_low, n.direct_high,
+    n.room_id, coalesce(i.seq, (n.found).seq), coalesce(i.message, message_fields_v1(n.found)), n.direct_low, n.direct_high,
     coalesce(i.inbox_low, (n.found).inbox_low), coalesce(i.inbox_high, (n.found).inbox_high)
   from numbered n
   left join inserted i on i.room_id = n.room_id and i.sender_id = n.sender_id and i.client_message_id = n.client_message_id

@@ -43,7 +43,7 @@ export type Appended =
     isRepeat: boolean;
     roomId: RoomId;
     seq: number;
-    /** The wire's Message or DirectMessage, as JSON. */
+    /** The wire's Message or DirectMessage without its sender, as JSON. */
     message: string;
     direct: DirectPlaces | undefined;
   };
