@@ -81,8 +81,10 @@ begin
     (select n.nspname from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = 'pg_trgm'));
 end $$;
 
--- Of some spellings, those that stand in any message, as a tsquery's text; null if none does. Each is one look into the index.
-create function known_spellings_v1(spellings jsonb) returns text language plpgsql stable set enable_seqscan = off as $$
+-- Of some spellings, those that stand in any message, as a tsquery's text; null if none does. Each is one look into the
+-- index of words, and must not be a walk along another until one is found: most stand nowhere.
+create function known_spellings_v1(spellings jsonb) returns text language plpgsql stable
+set enable_seqscan = off set enable_indexscan = off set enable_indexonlyscan = off as $$
 begin
   return (select '(' || string_agg(s.quoted, '|') || ')'
     from (select '''' || v || '''' as quoted from jsonb_array_elements_text(spellings) v) s
@@ -108,12 +110,12 @@ return (extract(epoch from at) * 1000000)::bigint;
 -- begins (from_…), where the next one would (next_…), and how many direct rooms were left out.
 -- The statement is put together and planned for each call: a plan made for any word reads far too much for most. The planner
 -- knows how frequent words are, and so whether to walk back in time until there are enough, or to collect all matches
--- from an index and sort them. Of phrases and parts of words it does not know: there a sample of the newest messages tells.
+-- from an index and sort them. Of phrases, parts of words and what is not wanted it does not know: a sample of the newest messages tells.
 create function search_messages_v1(p jsonb) returns table (code text, direct_rooms integer, from_at bigint, from_id uuid,
   next_at bigint, next_id uuid, at bigint, id uuid, rank float8, message text)
 language plpgsql stable
-set plan_cache_mode = force_custom_plan set enable_seqscan = off set enable_bitmapscan = on set jit = off
-set random_page_cost = '1.1' as $$
+set plan_cache_mode = force_custom_plan set enable_seqscan = off set enable_bitmapscan = on set enable_sort = on
+set jit = off set random_page_cost = '1.1' as $$
 #variable_conflict use_column
 declare
   room_ids uuid[];
@@ -165,7 +167,7 @@ begin
   query := array_to_string('(' || query || ')' || tags, ' & ');
   if query <> '' then where_sql := where_sql || ' and m.words @@ $2'; end if;
 
-  if p ? 'likes' or p->>'words' like '%<%' then
+  if p ? 'likes' or p->>'words' ~ '[<!]' then
     execute format($sample$
       select count(*) from (select * from messages m where %s order by m.created_at desc, m.id desc limit 500) m where %s
       $sample$, time_sql, where_sql)
@@ -173,7 +175,7 @@ begin
     -- walking reads window / share, collecting reads share * all: whichever is less
     if sampled >= 500 * sqrt((p->>'window')::float8
       / greatest(1, (select c.reltuples from pg_class c where c.oid = 'messages'::regclass))) then
-      perform set_config('enable_bitmapscan', 'off', true); -- until this function ends
+      perform set_config('enable_bitmapscan', 'off', true), set_config('enable_sort', 'off', true); -- until this function ends
     else
       order_sql := 'm.created_at + interval ''0'' desc, m.id desc'; -- which no index has
     end if;

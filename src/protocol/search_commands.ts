@@ -30,7 +30,8 @@ export const searchCommands = {
           "Japanese, Korean and Thai need no blanks between words",
       }),
       order: z.enum(["relevance", "newest"]).default("relevance").meta({
-        description: "`relevance` is among the newest 1,000 matches (200 by `substring`); then it begins anew with older ones",
+        description:
+          "`relevance` is among the newest 1,000 matches (200 by `substring`); then it begins anew with older ones",
       }),
       roomId: s.roomId.optional(),
       senderId: s.userId.optional(),

@@ -1,10 +1,9 @@
 import { deepStrictEqual, ok } from "node:assert/strict";
-import postgres from "postgres";
+import type postgres from "postgres";
 import type { MessageId, RoomId, UserId } from "../../src/protocol/ids.ts";
 import { Appender, type Draft } from "../../src/store/appender.ts";
 import { Database } from "../../src/store/database.ts";
 import { inboxChangesSince } from "../../src/store/inbox_changes.ts";
-import type { Sql } from "../../src/store/link.ts";
 import { listMembers, listStandings } from "../../src/store/memberships.ts";
 import { findDirectRoom, listConversations, pageOfRoom } from "../../src/store/messages.ts";
 import { readerChangesSince, readerNewest, roomChangesSince } from "../../src/store/room_changes.ts";
@@ -17,7 +16,8 @@ import {
   roomsAhead,
 } from "../../src/store/rooms.ts";
 import { createTestDatabase, quietLog } from "../helpers/databases.ts";
-import { connect, draftOf, linksOf, send, stored, toRoom, toUser } from "./fixture.ts";
+import { connect, draftOf, send, stored, toRoom, toUser } from "./fixture.ts";
+import { ASKED, nodesOf, type Plan, Watched } from "./watched.ts";
 
 const USERS = 60_000;
 const ROOMS = 20_000;
@@ -28,67 +28,6 @@ const MEMBERS_MORE = 2_000;
 const MESSAGES_A_ROOM = 100;
 /** In the first room, so that one room is far from the average, which is what plans are made for. */
 const MESSAGES_MORE = 12_000;
-/** After its sixth use a prepared statement may have a plan for whatever values: ask more often than that. */
-const ASKED = 8;
-
-interface Plan {
-  "Node Type": string;
-  "Relation Name"?: string;
-  "Index Name"?: string;
-  "Actual Rows"?: number;
-  "Actual Loops"?: number;
-  "Rows Removed by Filter"?: number;
-  Plans?: Plan[];
-}
-
-interface Explained {
-  "Query Text": string;
-  Plan: Plan;
-}
-
-/** A store whose every statement, also those inside functions, tells the plan that it was run by. */
-class Watched implements AsyncDisposable {
-  readonly db: Database;
-  readonly #sql: Sql;
-  #plans: Explained[] = [];
-
-  constructor(url: string) {
-    const settings = {
-      session_preload_libraries: "auto_explain",
-      "auto_explain.log_min_duration": "0",
-      "auto_explain.log_analyze": "on",
-      "auto_explain.log_timing": "off",
-      "auto_explain.log_nested_statements": "on",
-      "auto_explain.log_format": "json",
-      "auto_explain.log_level": "notice",
-    };
-    this.#sql = postgres(url, {
-      max: 1,
-      fetch_types: false,
-      types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
-      connection: settings as unknown as { application_name: string },
-      onnotice: ({ message }) => {
-        const json = /plan:\n(\{[^]*\})$/.exec(message ?? "")?.[1];
-        if (json !== undefined) this.#plans.push(JSON.parse(json));
-      },
-    });
-    this.db = new Database({ url, poolSize: 1, appendLanes: 1, prepare: true, timeoutMs: 20_000 }, quietLog);
-    for (const link of linksOf(this.db)) {
-      link.call = (query) => Promise.resolve(query(this.#sql));
-    }
-  }
-
-  async plansOf(ask: () => Promise<unknown>): Promise<Explained[]> {
-    this.#plans = [];
-    for (let i = 0; i < ASKED; i++) await ask();
-    return this.#plans;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.db[Symbol.asyncDispose]();
-    await this.#sql.end({ timeout: 2 });
-  }
-}
 
 /** Tables of a node that has run for a while; `analyze` is what autovacuum would have done. */
 async function fill(sql: postgres.Sql, analyze: boolean): Promise<void> {
@@ -205,10 +144,6 @@ function writes(db: Database, replyTo: MessageId): Question[] {
 const WATCHED = ["messages", "memberships"];
 /** Few rows may well be read whole, if there are few at all: here there are many. */
 const NEVER_WHOLE = [...WATCHED, "rooms", "users"];
-
-function nodesOf(plan: Plan): Plan[] {
-  return [plan, ...(plan.Plans ?? []).flatMap(nodesOf)];
-}
 
 function rowsOf(node: Plan): number {
   if (!WATCHED.includes(node["Relation Name"] ?? "") || node["Node Type"] === "ModifyTable") return 0;
