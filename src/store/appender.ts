@@ -212,7 +212,9 @@ export class Appender {
       try {
         return settle(wanted, await this.#call(link, wanted));
       } catch (fault) {
-        const canSucceed = isLockTimeout(fault) ? waitsForLocks : isRetryable(fault) || isUnreachable(fault);
+        const canSucceed = hasWaitedTooLong(fault)
+          ? waitsForLocks
+          : isRetryable(fault) || isUnreachable(fault);
         if (!canSucceed || performance.now() >= until || this.#db.isClosed) throw fault;
         await pause(Math.min(20 * 2 ** attempt, 500) * (0.5 + Math.random()));
       }
@@ -243,7 +245,8 @@ interface AppendRow {
   inbox_high: number;
 }
 
-const isLockTimeout = (fault: unknown): boolean => faultCode(fault) === "55P03";
+/** Behind a lock, most likely: by the timeout of locks, or by that of statements where there is one. */
+const hasWaitedTooLong = (fault: unknown): boolean => ["55P03", "57014"].includes(faultCode(fault));
 
 const hasWaiting = (lane: Lane, key: string): boolean => (lane.waiting.get(key)?.length ?? 0) > 0;
 

@@ -14,7 +14,12 @@ export type { Sql };
 export type Row = Record<string, unknown>;
 
 /** Writes that lost a race or waited too long for a lock: the same call again is right. */
-const RETRYABLE = new Set(["40P01", "40001", "55P03"]);
+const RETRYABLE = new Set([
+  "40P01",
+  "40001",
+  "55P03", // lock_not_available: our own lock_timeout
+  "57014", // query_canceled: a statement_timeout that somebody has set on the database
+]);
 /** What postgres.js and the system say when there is no connection. */
 const UNREACHABLE = new Set([
   "CONNECTION_CLOSED",
