@@ -1,0 +1,163 @@
+/**
+ * A client's way to the server: a native WebSocket that comes back with jitter, at the next node if need be. It knows a
+ * dead link as any client has to: nothing came for a while, so it asks for something, and nothing came still.
+ */
+import { SUBPROTOCOL, SUBPROTOCOL_BEARER } from "../../src/protocol/limits.ts";
+import { Refused } from "../helpers/test_socket.ts";
+
+// deno-lint-ignore no-explicit-any -- what the server says; the checker judges it
+export type Json = any;
+
+/** The link ended before the answer came. */
+export class LinkLost extends Error {}
+
+const ANSWER_MS = 7_000;
+const OPEN_MS = 3_000;
+const SILENCE_MS = 3_000;
+const [RETRY_MIN_MS, RETRY_MAX_MS] = [100, 1_000];
+
+export interface ChatLinkInit {
+  token: string;
+  /** Where the server is; the first one is home. */
+  urls: readonly string[];
+  random: () => number;
+  /** Greeted; called for each life of the link. */
+  onOpen: () => void;
+  onPush: (event: string, data: Json) => void;
+}
+
+export class ChatLink implements AsyncDisposable {
+  readonly #init: ChatLinkInit;
+  readonly #answers = new Map<number, { resolve: (data: Json) => void; reject: (fault: Error) => void }>();
+  /** Sockets that have not ended, given up or not. */
+  readonly #sockets = new Map<WebSocket, Promise<void>>();
+  readonly closeCodes = new Map<number, number>();
+  #socket: WebSocket | undefined;
+  #isOpen = false;
+  #lastId = 0;
+  #turn = 0;
+  #attempt = 0;
+  #heardAt = 0;
+  #retry: ReturnType<typeof setTimeout> | undefined;
+  #opening: ReturnType<typeof setTimeout> | undefined;
+  #watch: ReturnType<typeof setInterval> | undefined;
+  #ended = false;
+  /** Waits for ever: a client that has stopped to read does not notice that nothing comes. */
+  isPatient = false;
+  /** How often it was open. */
+  lives = 0;
+
+  constructor(init: ChatLinkInit) {
+    this.#init = init;
+  }
+
+  start(): void {
+    this.#watch = setInterval(() => this.#lookAlive(), 500);
+    this.#connect();
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Rejects with Refused, or LinkLost when nobody will answer any more. */
+  call(event: string, data: unknown): Promise<Json> {
+    const socket = this.#socket;
+    if (!this.#isOpen || socket === undefined) return Promise.reject(new LinkLost("not open"));
+    const id = ++this.#lastId;
+    const { promise, resolve, reject } = Promise.withResolvers<Json>();
+    const timer = setTimeout(() => this.#giveUp(socket, "no answer"), ANSWER_MS);
+    const settle = <T>(then: (value: T) => void) => (value: T): void => {
+      clearTimeout(timer);
+      then(value);
+    };
+    this.#answers.set(id, { resolve: settle(resolve), reject: settle(reject) });
+    socket.send(JSON.stringify({ event, data, id }));
+    return promise;
+  }
+
+  #connect(): void {
+    const { urls, token } = this.#init;
+    const url = urls[this.#turn % urls.length] ?? "";
+    const socket = new WebSocket(`${url.replace("http", "ws")}/ws`, [
+      SUBPROTOCOL,
+      SUBPROTOCOL_BEARER + token,
+    ]);
+    this.#socket = socket;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#sockets.set(socket, promise);
+    socket.onmessage = ({ data }) => socket === this.#socket && this.#take(JSON.parse(data));
+    socket.onclose = ({ code }) => {
+      this.#sockets.delete(socket);
+      resolve();
+      if (socket === this.#socket) this.#lost(code);
+    };
+    socket.onerror = () => {}; // a close follows
+    this.#opening = setTimeout(() => this.#giveUp(socket, "did not open"), OPEN_MS);
+  }
+
+  #take(frame: Json): void {
+    this.#heardAt = performance.now();
+    if (frame.ack === undefined) {
+      if (frame.event === "hello") this.#opened();
+      return this.#init.onPush(frame.event, frame.data);
+    }
+    const answer = this.#answers.get(frame.ack);
+    this.#answers.delete(frame.ack);
+    if (frame.error === undefined) answer?.resolve(frame.data);
+    else answer?.reject(new Refused(frame.error.code, frame.error));
+  }
+
+  #opened(): void {
+    clearTimeout(this.#opening);
+    this.#isOpen = true;
+    this.#attempt = 0;
+    this.lives++;
+    this.#init.onOpen();
+  }
+
+  #lookAlive(): void {
+    if (!this.#isOpen || this.isPatient || performance.now() - this.#heardAt < SILENCE_MS) return;
+    const socket = this.#socket;
+    this.#heardAt = performance.now(); // ask once
+    const timer = setTimeout(() => socket !== undefined && this.#giveUp(socket, "silent"), SILENCE_MS);
+    this.call("list_blocked", {}).catch(() => {}).finally(() => clearTimeout(timer));
+  }
+
+  /** The socket may take its time to end, or never do so; we go on without it. */
+  #giveUp(socket: WebSocket, why: string): void {
+    if (socket !== this.#socket) return;
+    try {
+      socket.close();
+    } catch {
+      // it was about to end
+    }
+    this.#lost(0, why);
+  }
+
+  #lost(code: number, why = `closed with ${code}`): void {
+    this.closeCodes.set(code, (this.closeCodes.get(code) ?? 0) + 1);
+    clearTimeout(this.#opening);
+    this.#socket = undefined;
+    this.#isOpen = false;
+    for (const { reject } of this.#answers.values()) reject(new LinkLost(why));
+    this.#answers.clear();
+    if (this.#ended) return;
+    this.#turn++;
+    const waitMs = Math.min(RETRY_MAX_MS, RETRY_MIN_MS * 2 ** this.#attempt++);
+    this.#retry = setTimeout(() => this.#connect(), waitMs * (0.5 + this.#init.random() / 2));
+  }
+
+  /** What must not wait for a server any more: sockets end when their connections do. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ended = true;
+    clearTimeout(this.#retry);
+    clearTimeout(this.#opening);
+    clearInterval(this.#watch);
+    for (const socket of this.#sockets.keys()) {
+      if (socket.readyState <= WebSocket.OPEN) socket.close();
+    }
+    await Promise.all(this.#sockets.values());
+    for (const { reject } of this.#answers.values()) reject(new LinkLost("ended"));
+  }
+}

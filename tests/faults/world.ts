@@ -1,0 +1,179 @@
+/**
+ * The world of one row: nodes, one Redis, one Postgres, a proxy on each link that is to be broken, and clients of the
+ * native door over all nodes.
+ */
+import { migrate } from "../../src/store/migrate.ts";
+import { createTestDatabase, MIGRATIONS, quietLog } from "../helpers/databases.ts";
+import { RedisServer } from "../helpers/redis.ts";
+import { RestClient } from "../helpers/rest_client.ts";
+import { FaultProxy, type Mangler } from "./fault_proxy.ts";
+import { NodeSlot } from "./node_slot.ts";
+import { begin, LONELY, populate, type Population, type PopulationOptions } from "./population.ts";
+import { steadyPort } from "./ports.ts";
+import { PrivatePostgres, type PrivatePostgresOptions } from "./private_postgres.ts";
+import type { Receiver } from "./receiver.ts";
+
+export interface WorldOptions extends Pick<PopulationOptions, "seed" | "perSecond" | "busyRoom"> {
+  nodes: number;
+  /** Nodes that neither repair nor sweep, clients that never ask for what they missed. */
+  isBroken?: boolean;
+  /** A Postgres of its own; else a database of the tests' server. */
+  postgres?: PrivatePostgresOptions;
+  /** `oneClient`: of the lonely receiver alone. */
+  proxies?: { redis?: boolean; postgres?: boolean; clients?: boolean; oneClient?: boolean };
+  /** Of what Redis says to nodes. */
+  mangler?: () => Mangler;
+  env?: Record<string, string>;
+  envOf?: (node: number) => Record<string, string>;
+}
+
+export interface Removal {
+  receiver: Receiver;
+  roomId: string;
+}
+
+interface Servers {
+  databaseUrl: string;
+  postgres: PrivatePostgres | undefined;
+  redis: RedisServer;
+}
+
+export class World implements AsyncDisposable {
+  readonly databaseUrl: string;
+  readonly postgres: PrivatePostgres | undefined;
+  readonly redis: RedisServer;
+  readonly nodes: readonly NodeSlot[];
+  /** In front of one receiver alone. */
+  readonly lonelyProxy: FaultProxy | undefined;
+  readonly removals: Removal[] = [];
+  readonly #removing: Promise<void>[] = [];
+  readonly #population: Population;
+  readonly #parts: AsyncDisposableStack;
+
+  private constructor(
+    servers: Servers,
+    init: {
+      nodes: NodeSlot[];
+      lonelyProxy: FaultProxy | undefined;
+      population: Population;
+      parts: AsyncDisposableStack;
+    },
+  ) {
+    this.databaseUrl = servers.databaseUrl;
+    this.postgres = servers.postgres;
+    this.redis = servers.redis;
+    this.nodes = init.nodes;
+    this.lonelyProxy = init.lonelyProxy;
+    this.#population = init.population;
+    this.#parts = init.parts;
+  }
+
+  /** Settles when all receivers hear their rooms. */
+  static async start(options: WorldOptions): Promise<World> {
+    await using parts = new AsyncDisposableStack();
+    const servers = {
+      ...await openPostgres(options, parts),
+      redis: parts.use(await RedisServer.start([], steadyPort())),
+    };
+    const nodes = Array.from({ length: options.nodes }, (_, i) => parts.use(placeNode(i, servers, options)));
+    await Promise.all(nodes.map((node) => node.start()));
+    const lonelyNode = nodes[LONELY % nodes.length];
+    const lonelyProxy = options.proxies?.oneClient && lonelyNode !== undefined
+      ? parts.use(FaultProxy.to(lonelyNode.url))
+      : undefined;
+    const population = await populate(nodes, {
+      ...options,
+      catchesUp: !(options.isBroken ?? false),
+      lonelyUrl: lonelyProxy?.url,
+    });
+    const world = new World(servers, { nodes, lonelyProxy, population, parts: parts.move() });
+    try {
+      await begin(population);
+    } catch (fault) {
+      await world[Symbol.asyncDispose]();
+      throw fault;
+    }
+    return world;
+  }
+
+  get rooms(): Population["rooms"] {
+    return this.#population.rooms;
+  }
+
+  get publishers(): Population["publishers"] {
+    return this.#population.publishers;
+  }
+
+  get receivers(): Population["receivers"] {
+    return this.#population.receivers;
+  }
+
+  get lonely(): Receiver {
+    const receiver = this.receivers[LONELY];
+    if (receiver === undefined) throw new Error("There are too few receivers");
+    return receiver;
+  }
+
+  owner(node: number): RestClient {
+    return new RestClient(this.nodes[node % this.nodes.length]?.url ?? "", this.#population.ownerToken);
+  }
+
+  /** A member is taken out of a room, by whichever node answers; tried until one does. */
+  remove(receiver: Receiver | undefined, roomId: string | undefined): void {
+    if (receiver === undefined || roomId === undefined) throw new Error("Nobody to remove");
+    const removal: Removal = { receiver, roomId };
+    this.removals.push(removal);
+    this.#removing.push(this.#remove(removal));
+  }
+
+  async #remove({ receiver, roomId }: Removal): Promise<void> {
+    const path = `/rooms/${roomId}/members/${receiver.userId}`;
+    for (let turn = 0; turn < 600; turn++) {
+      const { status } = await this.owner(turn).delete(path).catch(() => ({ status: 0 }));
+      if (status === 200 || status === 404) return; // 404: an answer was lost
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+    throw new Error("The member could not be removed");
+  }
+
+  async removed(): Promise<void> {
+    await Promise.all(this.#removing);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const leaving = Promise.all(
+      [...this.publishers, ...this.receivers].map((client) => client[Symbol.asyncDispose]()),
+    );
+    await Promise.allSettled(this.#removing);
+    await this.#parts.disposeAsync(); // which ends whatever does not close by itself
+    await leaving;
+  }
+}
+
+function placeNode(index: number, { databaseUrl, redis }: Servers, options: WorldOptions): NodeSlot {
+  const { proxies, mangler, isBroken = false, env, envOf } = options;
+  const redisProxy = proxies?.redis ? FaultProxy.to(redis.url, mangler && { mangler }) : undefined;
+  const postgresProxy = proxies?.postgres ? FaultProxy.to(databaseUrl) : undefined;
+  return new NodeSlot({
+    ...{ index, isBroken, redisProxy, postgresProxy, hasClientProxy: proxies?.clients ?? false },
+    databaseUrl: postgresProxy?.through(databaseUrl) ?? databaseUrl,
+    env: {
+      REDIS_URL: redisProxy?.through(redis.url) ?? redis.url,
+      CHAT_RATE_CHANGES: "0", // members are brought in faster than people do
+      ...env,
+      ...envOf?.(index),
+    },
+  });
+}
+
+async function openPostgres(
+  { postgres: own }: WorldOptions,
+  parts: AsyncDisposableStack,
+): Promise<Pick<Servers, "postgres" | "databaseUrl">> {
+  if (own === undefined) {
+    return { postgres: undefined, databaseUrl: parts.use(await createTestDatabase()).url };
+  }
+  const postgres = parts.use(await PrivatePostgres.start(own));
+  await migrate({ url: postgres.url }, MIGRATIONS, quietLog);
+  return { postgres, databaseUrl: postgres.url };
+}
