@@ -7,13 +7,13 @@
 export interface FarewellUses {
   /** The runtime has nothing on the way to it. */
   isClear: () => boolean;
-  /** False where it cannot be told past the runtime. */
+  /** False if it cannot be told past the runtime now. */
   say: () => boolean;
   /** The runtime's own close. */
   finish: () => void;
 }
 
-const WITHIN_MS = 500;
+const WITHIN_MS = 1_500;
 const TRY_EVERY_MS = 10;
 /** A flood is not read to its end: so much, a frame counted as at least 256 bytes. */
 const READS_BYTES = 2 * 1024 * 1024;
@@ -33,10 +33,7 @@ export class Farewell {
 
   begin(): void {
     if (this.#isOver) return;
-    if (!this.#isSaid && this.#uses.isClear()) {
-      this.#isSaid = this.#uses.say();
-      if (!this.#isSaid) return this.#finish();
-    }
+    if (!this.#isSaid && this.#uses.isClear()) this.#isSaid = this.#uses.say();
     const left = this.#until - performance.now();
     if (left <= 0) return this.#finish();
     this.#timer = setTimeout(() => this.begin(), this.#isSaid ? left : Math.min(left, TRY_EVERY_MS));

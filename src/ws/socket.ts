@@ -98,7 +98,8 @@ export class NativeSocket implements Outlet {
     }
     guard(log, "socket.fault", () => this.#watch.closing());
     const hasMoreOnTheWay = code === closeCodes.too_much.code || code === closeCodes.too_large.code;
-    if (!hasMoreOnTheWay || this.#opening !== undefined) return this.#finish(code, reason);
+    const canBeTold = this.#uses.warden.isOn && this.#opening === undefined;
+    if (!hasMoreOnTheWay || !canBeTold) return this.#finish(code, reason);
     this.#farewell = new Farewell({
       isClear: () => this.#socket?.bufferedAmount === 0,
       say: () => this.#socket?.readyState === WebSocket.OPEN && this.#watch.say(closeFrame(code, reason)),

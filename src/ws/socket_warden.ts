@@ -22,6 +22,8 @@ const TICK_MS = 20;
 /** All sockets are looked at so often, a piece at each tick; many less often, so that it takes a twentieth of the time; */
 const ROUND_MS = 200;
 const ROUND_FACTOR = 20;
+/** after somebody was ended sooner: they come again; */
+const ALARMED_ROUND_MS = 40;
 const PIECE_MS = 2;
 /** and at once when so much more memory is taken; but that takes at most a fifth of the time. */
 const RSS_STEP_BYTES = 32 * 1024 * 1024;
@@ -223,12 +225,12 @@ export class SocketWarden implements Disposable {
       this.#roundTook += performance.now() - now;
       if (!isRound) return;
     }
-    this.#roundDue = now + Math.max(ROUND_MS, ROUND_FACTOR * this.#roundTook);
-    this.#roundTook = 0;
     this.#rssThen = rss;
-    for (const socket of toEnd(this.#sockets.values(), this.#limits)) {
-      this.#cutSocket(socket, "a message without end");
-    }
+    const ended = toEnd(this.#sockets.values(), this.#limits);
+    for (const socket of ended) this.#cutSocket(socket, "a message without end");
+    const roundMs = ended.length > 0 ? ALARMED_ROUND_MS : ROUND_MS;
+    this.#roundDue = now + Math.max(roundMs, ROUND_FACTOR * this.#roundTook);
+    this.#roundTook = 0;
     if (this.#peers!.count - this.#sockets.size > IDLE_PEERS_MAX) this.#cutIdle(now);
   }
 

@@ -51,6 +51,8 @@ const KERNEL_HOLDS_BYTES = 1024 * 1024;
 const IN_ALL_BYTES = 96 * 1024 * 1024;
 /** Clients of good faith seldom have more on the way; they are spared whatever happens. */
 const SPARED_BYTES = 64 * 1024;
+/** So many at once and no more: in a turn of its loop the runtime reads 128 times, and the same ones again and again. */
+const MANY = 64;
 /** Time for a message: as much as 50 KiB/s takes for the largest, and not less than for 1 MiB. */
 const MS_PER_MIB = 20_000;
 
@@ -62,7 +64,7 @@ export function unfinishedLimits(maxFrameBytes: number): UnfinishedLimits {
   };
 }
 
-/** Those to end: who alone has too much, and if all together have too much the largest, until half of it is left. */
+/** Those to end: who alone has too much; and if all together have too much, or are too many, the largest, until half is left. */
 export function toEnd<T extends { tally: Tally }>(sockets: Iterable<T>, limits: UnfinishedLimits): T[] {
   const ended: T[] = [];
   const large: T[] = [];
@@ -77,12 +79,14 @@ export function toEnd<T extends { tally: Tally }>(sockets: Iterable<T>, limits: 
       sum += unfinished;
     }
   }
-  if (sum <= limits.inAll) return ended;
+  let count = large.length;
+  if (sum <= limits.inAll && count <= MANY) return ended;
   large.sort((a, b) => b.tally.unfinished - a.tally.unfinished);
   for (const socket of large) {
-    if (sum <= limits.inAll / 2) break;
+    if (sum <= limits.inAll / 2 && count <= MANY / 2) break;
     ended.push(socket);
     sum -= socket.tally.unfinished;
+    count--;
   }
   return ended;
 }

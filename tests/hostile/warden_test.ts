@@ -147,6 +147,10 @@ Deno.test("Tally reckons what is unfinished, and toEnd() takes the guilty and th
   const ended = toEnd([chatting, ...many], limits);
   ok(ended.length >= 150 && ended.length < 200, `${ended.length}`);
   ok(!ended.includes(chatting) && ended.includes(many[199]!) && !ended.includes(many[0]!));
+  // nor has all that together too much, but they are too many
+  const crowd = Array.from({ length: 100 }, () => socket([1_000, 0], [100_000, 0]));
+  deepStrictEqual(toEnd(crowd.slice(0, 64), limits), []);
+  strictEqual(toEnd(crowd, limits).length, 68);
   // who sends little is spared, however many there are
   deepStrictEqual(toEnd(Array.from({ length: 50_000 }, () => socket([1_000, 0], [60_000, 0])), limits), []);
   // a message takes no longer than 20 s a MiB
