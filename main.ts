@@ -19,12 +19,10 @@ const EMPTY_MS = 200;
 const MIGRATIONS = new URL("./migrations/", import.meta.url);
 
 async function start(config: Config, log: Log): Promise<void> {
-  if (config.unusedUpstash) {
-    log.error("bus.unused", { text: "Upstash over REST is not used by this release: set REDIS_URL" });
-  }
   if (config.bus.is === "memory") {
     log.warn("bus.alone", {
-      text: "No REDIS_URL: this node runs alone, sockets of other nodes are not reached",
+      text:
+        "No REDIS_URL and no UPSTASH_REDIS_REST_URL: this node runs alone, sockets of other nodes are not reached",
     });
   }
   if (config.chat.encryption) {

@@ -31,6 +31,11 @@ export type BusConfig = { readonly is: "memory" } | {
   readonly url: string;
   /** Of channels and keys: two deployments may share a server. */
   readonly prefix: string;
+} | {
+  readonly is: "upstash";
+  readonly url: string;
+  readonly token: string;
+  readonly prefix: string;
 };
 
 export interface Config {
@@ -80,8 +85,6 @@ export interface Config {
   readonly delivery: { readonly sweepMs: number; readonly holdMs: number; readonly lingerMs: number };
   readonly node: { readonly region: string; readonly machine: string | undefined };
   readonly bus: BusConfig;
-  /** Upstash is set, but not used by this release: said at start. */
-  readonly unusedUpstash: boolean;
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
 
@@ -165,18 +168,33 @@ export function readConfig(
         (mode === "development" ? mode : undefined),
     },
     bus: readBus(from),
-    unusedUpstash: from.optional("UPSTASH_REDIS_REST_URL") !== undefined,
     logLevel: from.oneOf("LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
   };
   from.throwIfFaulty();
   return Object.freeze(config);
 }
 
+/** REDIS_URL wins: one connection over TCP does what dozens of requests do over REST. */
 function readBus(from: Reader): BusConfig {
-  const url = from.url("REDIS_URL", ["redis:", "rediss:"]);
-  return url === undefined
-    ? { is: "memory" }
-    : { is: "redis", url, prefix: from.text("REDIS_PREFIX", "scroll-chat:") };
+  const prefix = from.text("REDIS_PREFIX", "scroll-chat:");
+  const redis = from.url("REDIS_URL", ["redis:", "rediss:"]);
+  const url = from.url("UPSTASH_REDIS_REST_URL", ["https:", "http:"]);
+  const token = from.optional("UPSTASH_REDIS_REST_TOKEN");
+  if (url !== undefined && /[?#@]/.test(url)) {
+    from.fault(
+      "UPSTASH_REDIS_REST_URL",
+      "must have no user and no query: the token has a variable of its own",
+    );
+  }
+  if (url !== undefined && token === undefined) {
+    from.fault("UPSTASH_REDIS_REST_TOKEN", "is missing beside UPSTASH_REDIS_REST_URL");
+  }
+  if (from.optional("UPSTASH_REDIS_REST_URL") === undefined && token !== undefined) {
+    from.fault("UPSTASH_REDIS_REST_URL", "is missing beside UPSTASH_REDIS_REST_TOKEN");
+  }
+  if (redis !== undefined) return { is: "redis", url: redis, prefix };
+  if (url !== undefined) return { is: "upstash", url: url.replace(/\/+$/, ""), token: token ?? "", prefix };
+  return { is: "memory" };
 }
 
 function readJwt(from: Reader, fallback: string | undefined): JwtConfig {

@@ -8,6 +8,12 @@ import type { PresenceLeases } from "./presence_leases.ts";
 import { RedisBus } from "./redis_bus.ts";
 import { RedisLeases } from "./redis_leases.ts";
 import { RedisLink } from "./redis_link.ts";
+import { redisSessions } from "./redis_session.ts";
+import { upstashSessions } from "./upstash_session.ts";
+
+const RETRY = { minMs: 25, maxMs: 500 };
+/** Each attempt is billed. */
+const UPSTASH_RETRY = { minMs: 250, maxMs: 5_000 };
 
 export interface OpenBus extends AsyncDisposable {
   bus: Bus;
@@ -21,9 +27,12 @@ export async function openBus(config: BusConfig, node: { nodeId: string; log: Lo
     const [bus, leases] = [parts.use(new MemoryBus()), parts.use(new MemoryLeases())];
     return own(bus, leases, parts.move());
   }
-  const link = parts.use(new RedisLink({ url: config.url, prefix: config.prefix, ...node }));
+  const sessions = config.is === "redis"
+    ? { open: redisSessions(config.url), retry: RETRY }
+    : { open: upstashSessions(config), retry: UPSTASH_RETRY };
+  const link = parts.use(new RedisLink({ ...sessions, prefix: config.prefix, ...node }));
   const leases = parts.use(await RedisLeases.make({ link, ...node }));
-  const bus = parts.use(new RedisBus(link));
+  const bus = parts.use(new RedisBus(link, config.is));
   await link.start();
   return own(bus, leases, parts.move());
 }

@@ -13,9 +13,11 @@ const IN_FLIGHT_CHARS_MAX = 32 * 1024 * 1024;
 /** Topics whose last publication was dropped and is kept. */
 const KEPT_MAX = 5_000;
 const KEPT_CHARS_MAX = 16 * 1024 * 1024;
+/** After Redis is back, until what was kept is sent: other nodes come back within that too. */
+const RESEND_MS = 600;
 
 export class RedisBus implements Bus {
-  readonly kind = "redis";
+  readonly kind: "redis" | "upstash";
   readonly #link: RedisLink;
   readonly #listeners = new Map<string, Listener>();
   readonly #kept = new Map<string, string>();
@@ -23,11 +25,13 @@ export class RedisBus implements Bus {
   #inFlight = 0;
   #inFlightChars = 0;
   #dropped = 0;
+  #resending: ReturnType<typeof setTimeout> | undefined;
   #onGap: (topics: readonly string[] | undefined) => void = () => {};
 
   /** The link has not started yet. */
-  constructor(link: RedisLink) {
+  constructor(link: RedisLink, kind: "redis" | "upstash") {
     this.#link = link;
+    this.kind = kind;
     link.onMessage((payload, channel) => this.#listeners.get(link.topicOf(channel))?.(payload));
     link.onUp((session) => this.#resume(session));
     link.onDown(() => this.#onGap(undefined));
@@ -113,15 +117,20 @@ export class RedisBus implements Bus {
       for (const topic of left) subscribed.add(topic);
       left = [...this.#listeners.keys()].filter((topic) => !subscribed.has(topic));
     }
+    setTimeout(() => this.#onGap(undefined), 0);
+    clearTimeout(this.#resending);
+    this.#resending = setTimeout(() => this.#resend(), RESEND_MS);
+  }
+
+  #resend(): void {
+    if (!this.isUp) return; // after the next session
     const kept = [...this.#kept];
     for (const [topic] of kept) this.#forget(topic);
-    setTimeout(() => {
-      this.#onGap(undefined);
-      for (const [topic, payload] of kept) this.publish(topic, payload);
-    }, 0);
+    for (const [topic, payload] of kept) this.publish(topic, payload);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
+    clearTimeout(this.#resending);
     this.#listeners.clear();
     this.#kept.clear();
     return Promise.resolve();

@@ -43,13 +43,16 @@ for i = 3, #ARGV, 2 do
 end
 return answer`;
 
-/** Goes on: KEYS nodes, own hash; ARGV node, lease in ms. Answers how many users Redis knows of this node; -1: none at all. */
+/**
+ * Goes on: KEYS nodes, own hash; ARGV node, lease in ms. Answers how many users Redis knows of this node, -1 if it does
+ * not know the node; and how many nodes are dead.
+ */
 const RENEW = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local known = redis.call('ZSCORE', KEYS[1], ARGV[1])
 redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
-return known and redis.call('HLEN', KEYS[2]) or -1`;
+return { known and redis.call('HLEN', KEYS[2]) or -1, redis.call('ZCOUNT', KEYS[1], '-inf', '(' .. now) }`;
 
 /**
  * Takes back the word of one dead node: KEYS nodes, seen; ARGV prefixes of nodes and users, how many users. Answers
@@ -202,13 +205,17 @@ export class RedisLeases implements PresenceLeases {
 
   async #renew(): Promise<void> {
     const { nodes, own } = this.#keys;
-    const known = await this.#link.run(this.#scripts.renew, [nodes, own], [this.#nodeId, String(LEASE_MS)]);
+    const [known, dead = 0] = await this.#link.run(
+      this.#scripts.renew,
+      [nodes, own],
+      [this.#nodeId, String(LEASE_MS)],
+    ) as number[];
     const unheard = [...this.#unheard];
     this.#unheard.clear();
     // Redis has forgotten, or somebody took us for dead
     const isAmiss = known !== this.#said.size;
     await this.#sayAgain(isAmiss ? [...this.#said.keys(), ...await this.#run("own", [own], [])] : unheard);
-    for (let more = true; more && !this.#ended;) more = await this.#reap();
+    for (let more = dead > 0; more && !this.#ended;) more = await this.#reap();
   }
 
   async #sayAgain(userIds: readonly string[]): Promise<void> {

@@ -1,19 +1,17 @@
 /**
- * The link to Redis: session after session, for as long as the node lives. A heartbeat of our own goes out by one
- * connection and has to come in by the other: a subscription that is dead without an error is noticed like any other
- * fault. Nothing here is on the path of an answer.
+ * The link to Redis: session after session, for as long as the node lives, over TCP or over Upstash's REST. Nothing
+ * here is on the path of an answer.
  */
 import type { Log } from "../log.ts";
-import { type ChannelListener, openSession, type RedisScript, type RedisSession } from "./redis_session.ts";
+import type { ChannelListener, OpenSession, RedisScript, RedisSession } from "./redis_session.ts";
 
-const BEAT_MS = 1_000;
-/** So many, on as many channels: of a cluster each may be on another node. */
-const BEATS = 4;
-const SILENCE_MS = 4_000;
-const RETRY_MS_MAX = 500;
+/** A session that lived so long was none of a row that fails. */
+const STEADY_MS = 2_000;
 
 export interface RedisLinkInit {
-  url: string;
+  open: OpenSession;
+  /** Between attempts; the first wait is `minMs`, each next one twice that. */
+  retry: { minMs: number; maxMs: number };
   prefix: string;
   nodeId: string;
   log: Log;
@@ -27,7 +25,7 @@ export class RedisLink implements AsyncDisposable {
   #session: RedisSession | undefined;
   #opening: Promise<void> = Promise.resolve();
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #beatAt: number[] = [];
+  #upAt = 0;
   #wasUp = true;
   #attempt = 0;
   #ended = false;
@@ -86,21 +84,20 @@ export class RedisLink implements AsyncDisposable {
       if (session !== undefined && this.#session === session) this.#lose(fault);
     };
     try {
-      session = await openSession({
-        url: this.#init.url,
-        listener: (payload, channel) => this.#heard(payload, channel),
+      session = await this.#init.open({
+        listener: (payload, channel) => {
+          for (const listener of this.#listeners) listener(payload, channel);
+        },
+        beatChannel: (i) => this.channelOf(`beat:${i}:${this.#init.nodeId}`),
         onLost: lost,
       });
       if (this.#ended) return session.end();
-      await session.subscribe(this.#beatChannels());
       for (const work of this.#onUp) await work(session);
       if (isLost || this.#ended) throw new Error("The connection to Redis was lost again");
       this.#session = session;
-      this.#attempt = 0;
-      this.#beatAt = new Array(BEATS).fill(performance.now());
+      this.#upAt = performance.now();
       if (!this.#wasUp) this.#init.log.info("redis.up");
       this.#wasUp = true;
-      this.#timer = setTimeout(() => this.#beat(), BEAT_MS);
     } catch (fault) {
       session?.end();
       this.#tellDown(fault);
@@ -108,29 +105,8 @@ export class RedisLink implements AsyncDisposable {
     }
   }
 
-  #beatChannels(): string[] {
-    return Array.from({ length: BEATS }, (_, i) => this.channelOf(`beat:${i}:${this.#init.nodeId}`));
-  }
-
-  #heard(payload: string, channel: string): void {
-    const [kind, index] = this.topicOf(channel).split(":", 2);
-    if (kind === "beat") this.#beatAt[Number(index)] = performance.now();
-    else for (const listener of this.#listeners) listener(payload, channel);
-  }
-
-  #beat(): void {
-    if (Math.min(...this.#beatAt) < performance.now() - SILENCE_MS) {
-      return this.#lose(new Error(`Nothing came through Redis for ${SILENCE_MS} ms`));
-    }
-    for (const channel of this.#beatChannels()) {
-      this.#session?.publish(channel, "").catch(() => {}); // told by the session's end, or by its silence
-    }
-    this.#timer = setTimeout(() => this.#beat(), BEAT_MS);
-  }
-
-  /** Also when what is said over the session fails in a way that it does not notice itself. */
   #lose(fault: unknown): void {
-    clearTimeout(this.#timer);
+    if (performance.now() - this.#upAt > STEADY_MS) this.#attempt = 0;
     this.#session?.end();
     this.#session = undefined;
     this.#tellDown(fault);
@@ -146,7 +122,8 @@ export class RedisLink implements AsyncDisposable {
 
   #openLater(): void {
     if (this.#ended) return;
-    const waitMs = Math.min(RETRY_MS_MAX, 25 * 2 ** this.#attempt++) * (0.5 + Math.random() / 2);
+    const { minMs, maxMs } = this.#init.retry;
+    const waitMs = Math.min(maxMs, minMs * 2 ** this.#attempt++) * (0.5 + Math.random() / 2);
     this.#timer = setTimeout(() => void this.#open(), waitMs);
   }
 

@@ -1,9 +1,11 @@
 /**
  * A session with Redis: one life of the connections to it, from opening to the first fault. Nothing is tried again
  * inside; whoever holds it opens the next one and then knows that publications may have been missed in between. A
- * server that is part of a cluster is spoken to as such, with sharded publications.
+ * heartbeat goes out by one connection and has to come in by the other. A server that is part of a cluster is spoken
+ * to as such, with sharded publications.
  */
 import { createClient, createCluster } from "@redis/client";
+import { Heartbeat } from "./heartbeat.ts";
 
 export type ChannelListener = (payload: string, channel: string) => void;
 
@@ -23,16 +25,26 @@ export interface RedisScript {
 }
 
 export interface SessionInit {
-  url: string;
+  /** Not of the session's own beats. */
   listener: ChannelListener;
+  /** A channel of this node's own for beats. */
+  beatChannel: (i: number) => string;
   /** Called once, however much goes wrong; not after `end`. */
   onLost: (fault: unknown) => void;
 }
+
+export type OpenSession = (init: SessionInit) => Promise<RedisSession>;
+
+/** The parts that differ between a single server and a cluster. */
+type Connections = Omit<RedisSession, "end"> & { close(): void };
 
 const CONNECT_MS = 2_000;
 /** Without a word from Redis, not even an answer to our pings, for so long, a connection is dead. */
 const SILENCE_MS = 4_000;
 const PING_MS = 1_000;
+const BEAT_MS = 1_000;
+/** So many, on as many channels: of a cluster each may be on another node. */
+const BEATS = 4;
 const CHANNELS_AT_ONCE = 500;
 
 const socket = { connectTimeout: CONNECT_MS, socketTimeout: SILENCE_MS, reconnectStrategy: false as const };
@@ -43,12 +55,41 @@ const common = {
   maintNotifications: "disabled" as const,
 };
 
-/** Rejects if Redis is out of reach. */
-export async function openSession(init: SessionInit): Promise<RedisSession> {
-  const session = await openSingle(init);
-  if (!session.isOfCluster) return session;
-  session.end();
-  return await openCluster(init);
+/** Sessions with the server, or the cluster, at this address. They reject while it is out of reach. */
+export const redisSessions = (url: string): OpenSession => async (init) => {
+  const once = onceOf(init.onLost);
+  const beats = Array.from({ length: BEATS }, (_, i) => init.beatChannel(i));
+  const listener: ChannelListener = (payload, channel) =>
+    beats.includes(channel) ? heartbeat.heard(channel) : init.listener(payload, channel);
+  let connections: Connections | undefined;
+  const heartbeat = new Heartbeat({
+    everyMs: BEAT_MS,
+    silenceMs: SILENCE_MS,
+    next: () => beats,
+    send: (channel) => connections?.publish(channel, "") ?? Promise.resolve(),
+    onSilence: once.tell,
+  });
+  const end = (): void => {
+    once.silence();
+    heartbeat.stop();
+    connections?.close();
+  };
+  try {
+    connections = await connect(url, listener, once.tell);
+    await connections.subscribe(beats);
+    heartbeat.start();
+    return { ...connections, end };
+  } catch (fault) {
+    end();
+    throw fault;
+  }
+};
+
+async function connect(url: string, listener: ChannelListener, tell: Tell): Promise<Connections> {
+  const single = await openSingle(url, listener, tell);
+  if (!single.isOfCluster) return single;
+  single.close();
+  return await openCluster(url, listener, tell);
 }
 
 export async function toScript(text: string): Promise<RedisScript> {
@@ -56,20 +97,27 @@ export async function toScript(text: string): Promise<RedisScript> {
   return { text, sha: new Uint8Array(digest).toHex() };
 }
 
+type Tell = (fault: unknown) => void;
+
 async function openSingle(
-  { url, listener, onLost }: SessionInit,
-): Promise<RedisSession & { isOfCluster: boolean }> {
-  const once = onceOf(onLost);
+  url: string,
+  listener: ChannelListener,
+  tell: Tell,
+): Promise<Connections & { isOfCluster: boolean }> {
   const [publisher, subscriber] = [
     createClient({ url, socket, ...common }),
     createClient({ url, socket, ...common }),
   ];
   const clients = [publisher, subscriber];
+  let isClosed = false;
+  const told: Tell = (fault) => {
+    if (!isClosed) tell(fault);
+  };
   for (const client of clients) {
-    client.on("error", once.tell).on("end", () => once.tell(new Error("Redis closed the connection")));
+    client.on("error", told).on("end", () => told(new Error("Redis closed the connection")));
   }
-  const end = (): void => {
-    once.silence();
+  const close = (): void => {
+    isClosed = true;
     for (const client of clients) quietly(() => client.destroy());
   };
   try {
@@ -85,16 +133,15 @@ async function openSingle(
           (name, value) => publisher.sendCommand([name, value, String(keys.length), ...keys, ...args]),
           script,
         ),
-      end,
+      close,
     };
   } catch (fault) {
-    end();
+    close();
     throw fault;
   }
 }
 
-async function openCluster({ url, listener, onLost }: SessionInit): Promise<RedisSession> {
-  const once = onceOf(onLost);
+async function openCluster(url: string, listener: ChannelListener, tell: Tell): Promise<Connections> {
   const { username, password } = new URL(url);
   const cluster = createCluster({
     rootNodes: [{ url }],
@@ -105,14 +152,11 @@ async function openCluster({ url, listener, onLost }: SessionInit): Promise<Redi
       ...(password === "" ? {} : { password: decodeURIComponent(password) }),
     },
   });
-  cluster.on("error", once.tell).on("node-error", once.tell).on(
+  cluster.on("error", tell).on("node-error", tell).on(
     "node-disconnect",
-    () => once.tell(new Error("A node of the cluster is gone")),
+    () => tell(new Error("A node of the cluster is gone")),
   );
-  const end = (): void => {
-    once.silence();
-    quietly(() => cluster.destroy());
-  };
+  const close = (): void => quietly(() => cluster.destroy());
   try {
     await cluster.connect();
     return {
@@ -130,10 +174,10 @@ async function openCluster({ url, listener, onLost }: SessionInit): Promise<Redi
             cluster.sendCommand(keys[0], false, [name, value, String(keys.length), ...keys, ...args]),
           script,
         ),
-      end,
+      close,
     };
   } catch (fault) {
-    end();
+    close();
     throw fault;
   }
 }
@@ -160,7 +204,7 @@ async function runScript(
   }
 }
 
-function onceOf(tell: (fault: unknown) => void): { tell: (fault: unknown) => void; silence: () => void } {
+export function onceOf(tell: Tell): { tell: Tell; silence: () => void } {
   let isSilent = false;
   return {
     tell: (fault) => {

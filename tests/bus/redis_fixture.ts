@@ -1,5 +1,7 @@
-/** Two nodes' ends of one Redis. */
+/** Two nodes' ends of one Redis, over TCP or over Upstash's REST. */
 import { type OpenBus, openBus } from "../../src/bus/open_bus.ts";
+import type { BusConfig } from "../../src/config.ts";
+import { createLog } from "../../src/log.ts";
 import { newNodeId } from "../../src/protocol/ids.ts";
 import { quietLog } from "../helpers/databases.ts";
 
@@ -10,12 +12,23 @@ export interface RedisPair extends AsyncDisposable {
 let prefixes = 0;
 
 /** Apart from all other pairs on the same server. */
-export async function openPair(url: string): Promise<RedisPair> {
-  const prefix = `test-${++prefixes}:`;
+export function openPair(url: string): Promise<RedisPair> {
+  return open({ is: "redis", url, prefix: `test-${++prefixes}:` });
+}
+
+export function openUpstashPair(
+  url: string,
+  token: string,
+  onLog?: (line: string) => void,
+): Promise<RedisPair> {
+  return open({ is: "upstash", url, token, prefix: `test-${++prefixes}:` }, onLog);
+}
+
+async function open(config: BusConfig, onLog?: (line: string) => void): Promise<RedisPair> {
+  const log = onLog === undefined ? quietLog : createLog("debug", onLog);
   await using parts = new AsyncDisposableStack();
-  const open = async (): Promise<OpenBus> =>
-    parts.use(await openBus({ is: "redis", url, prefix }, { nodeId: newNodeId(), log: quietLog }));
-  const ends = [await open(), await open()] as const;
+  const end = async (): Promise<OpenBus> => parts.use(await openBus(config, { nodeId: newNodeId(), log }));
+  const ends = [await end(), await end()] as const;
   const owned = parts.move();
   return { ends, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }
