@@ -1,13 +1,14 @@
 /**
  * Receipts: who has read up to where, told to a room. The first goes at once; what follows is gathered, so that a room is
- * told once a window by a node, of each reader the newest, and of so many readers at a time.
+ * told once a window by a node, of each reader the newest, and of so many readers at a time. The more hear the room, the
+ * longer its windows: what a node spends on a room's receipts is bounded.
  */
 import { EphemeralPush } from "../delivery/ephemeral.ts";
 import type { Hub } from "../delivery/hub.ts";
 import type { Topic } from "../delivery/pushes.ts";
 import type { RoomId, UserId } from "../protocol/ids.ts";
 import { type JsonText, toJson } from "../protocol/json_text.ts";
-import { RECEIPTS_MAX, RECEIPTS_WINDOW_MS } from "../protocol/limits.ts";
+import { RECEIPTS_BYTES_PER_S, RECEIPTS_MAX, RECEIPTS_WINDOW_MS } from "../protocol/limits.ts";
 import type { Receipt } from "../protocol/models.ts";
 
 /** A receipt that comes from another node so much later may be told again. */
@@ -19,7 +20,8 @@ interface Gathering {
   /** Of each reader the newest that is not told; `own`: other nodes are to hear of it. */
   waiting: Map<UserId, { receipt: Receipt; own: boolean }>;
   told: Map<UserId, number>;
-  toldAt: number;
+  /** The next may be told from here on. */
+  openAt: number;
   timer: ReturnType<typeof setTimeout> | undefined;
 }
 
@@ -47,7 +49,7 @@ export class Receipts implements Disposable {
     const key = `${topic} ${roomId}`;
     let gathering = this.#gatherings.get(key);
     if (gathering === undefined) {
-      gathering = { topic, roomId, waiting: new Map(), told: new Map(), toldAt: -Infinity, timer: undefined };
+      gathering = { topic, roomId, waiting: new Map(), told: new Map(), openAt: -Infinity, timer: undefined };
       this.#gatherings.set(key, gathering);
     }
     const { userId, lastReadSeq } = receipt;
@@ -60,7 +62,7 @@ export class Receipts implements Disposable {
   /** Tells what waits once the window is over; forgets the room after a while in which nothing came. */
   #goOn(key: string, gathering: Gathering): void {
     clearTimeout(gathering.timer);
-    const waitMs = gathering.toldAt + RECEIPTS_WINDOW_MS - performance.now();
+    const waitMs = gathering.openAt - performance.now();
     if (gathering.waiting.size === 0) {
       gathering.timer = setTimeout(() => this.#gatherings.delete(key), REMEMBER_MS);
     } else if (waitMs > 0) {
@@ -74,14 +76,16 @@ export class Receipts implements Disposable {
   #tell(gathering: Gathering): void {
     const { topic, roomId, waiting, told } = gathering;
     const taken = [...waiting.values()].slice(0, RECEIPTS_MAX);
-    gathering.toldAt = performance.now();
     for (const { receipt: { userId, lastReadSeq } } of taken) {
       waiting.delete(userId);
       told.set(userId, lastReadSeq);
     }
     const dataOf = (some: typeof taken): JsonText =>
       toJson({ roomId, receipts: some.map(({ receipt }) => receipt) });
-    this.#hub.pushEphemeral(topic, new EphemeralPush("read_receipt", dataOf(taken)));
+    const push = new EphemeralPush("read_receipt", dataOf(taken));
+    const bytes = push.data.length * this.#hub.pushEphemeral(topic, push);
+    const windowMs = Math.max(RECEIPTS_WINDOW_MS, bytes / RECEIPTS_BYTES_PER_S * 1000);
+    gathering.openAt = performance.now() + windowMs;
     const own = taken.filter((each) => each.own);
     if (own.length > 0) this.#hub.signal(topic, { kind: "receipts", payload: dataOf(own) });
   }

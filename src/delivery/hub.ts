@@ -79,9 +79,14 @@ export class Hub implements AsyncDisposable {
     }
   }
 
-  /** To this node's sockets that hear the topic. */
-  pushEphemeral(topic: Topic, push: EphemeralPush): void {
-    for (const connection of this.listenersOf(topic)) connection.offerEphemeral(push);
+  /** To this node's sockets that hear the topic; answers how many those are. */
+  pushEphemeral(topic: Topic, push: EphemeralPush): number {
+    let count = 0;
+    for (const connection of this.listenersOf(topic)) {
+      connection.offerEphemeral(push);
+      count++;
+    }
+    return count;
   }
 
   /** To the other nodes that have the topic open. */

@@ -27,6 +27,8 @@ export const MENTIONS_MAX = 50;
 /** Who has read is told at most so often to a room, and of so many at once. */
 export const RECEIPTS_WINDOW_MS = 250;
 export const RECEIPTS_MAX = 100;
+/** What a node spends on the receipts of one room: where many hear it, the windows are longer. */
+export const RECEIPTS_BYTES_PER_S = 8 * 1024 * 1024;
 /** In rooms of more members presence goes only to those who ask for it, and of one user to so many rooms. */
 export const PRESENCE_MEMBERS_MAX = 100;
 export const PRESENCE_ROOMS_MAX = 200;
