@@ -3,8 +3,9 @@
  * Where that passes, the matrix proves nothing.
  */
 import { ok } from "node:assert/strict";
-import { runRow } from "./row.ts";
+import { lineOf, runRow } from "./row.ts";
 import { rows } from "./rows.ts";
+import { say } from "./say.ts";
 
 const SECONDS = 6;
 
@@ -23,6 +24,7 @@ for (
       healMs: 1_000,
       seed: 1,
     });
+    await say(`broken build, ${lineOf(result)}`);
     ok(result.lost > 0, "nothing was lost");
     ok(result.violations.some((text) => text.startsWith("I4")), result.violations.join("\n"));
   });

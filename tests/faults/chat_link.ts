@@ -31,7 +31,10 @@ export class ChatLink implements AsyncDisposable {
   readonly #answers = new Map<number, { resolve: (data: Json) => void; reject: (fault: Error) => void }>();
   /** Sockets that have not ended, given up or not. */
   readonly #sockets = new Map<WebSocket, Promise<void>>();
-  readonly closeCodes = new Map<number, number>();
+  /** How its lives ended; 0 if it gave up waiting. */
+  readonly closes: number[] = [];
+  /** How often it was told beforehand. */
+  drainings = 0;
   #socket: WebSocket | undefined;
   #isOpen = false;
   #lastId = 0;
@@ -100,6 +103,7 @@ export class ChatLink implements AsyncDisposable {
     this.#heardAt = performance.now();
     if (frame.ack === undefined) {
       if (frame.event === "hello") this.#opened();
+      if (frame.event === "server_draining") this.drainings++;
       return this.#init.onPush(frame.event, frame.data);
     }
     const answer = this.#answers.get(frame.ack);
@@ -136,7 +140,7 @@ export class ChatLink implements AsyncDisposable {
   }
 
   #lost(code: number, why = `closed with ${code}`): void {
-    this.closeCodes.set(code, (this.closeCodes.get(code) ?? 0) + 1);
+    if (!this.#ended && this.#isOpen) this.closes.push(code);
     clearTimeout(this.#opening);
     this.#socket = undefined;
     this.#isOpen = false;

@@ -7,6 +7,7 @@ import { deepStrictEqual } from "node:assert/strict";
 import { writeTable } from "./report.ts";
 import { lineOf, type RowResult, runRow } from "./row.ts";
 import { rows } from "./rows.ts";
+import { say } from "./say.ts";
 
 const isWhole = Deno.env.get("FAULTS") === "whole";
 const seconds = isWhole ? 30 : 10;
@@ -27,10 +28,4 @@ for (const row of rows) {
 
 if (isWhole) {
   Deno.test("the table of all rows is written", () => writeTable(results, { seconds, seed }));
-}
-
-async function say(line: string): Promise<void> {
-  const writer = Deno.stderr.writable.getWriter();
-  await writer.write(new TextEncoder().encode(`${line}\n`));
-  writer.releaseLock();
 }

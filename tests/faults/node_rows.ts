@@ -1,5 +1,5 @@
 /** Nodes that die, are deployed, stand still, or live in another time. */
-import { strictEqual } from "node:assert/strict";
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { ensureCommand } from "../helpers/debian.ts";
 import { brokenNode, lasts, type MatrixRow } from "./matrix_row.ts";
 import { signal } from "./processes.ts";
@@ -53,6 +53,15 @@ async function expectShift(world: World, shift: string): Promise<void> {
   strictEqual(Math.round(aheadMs / 3_600_000), Number.parseInt(shift));
 }
 
+/** Everybody was told to go and closed for it; nobody lost a link for another reason. */
+function expectDrained({ publishers, receivers }: World): void {
+  const links = [...publishers, ...receivers].map(({ link }) => link);
+  const closes = links.flatMap((link) => link.closes);
+  ok(closes.length >= links.length / 3);
+  deepStrictEqual(closes.filter((code) => code !== 1012), []);
+  strictEqual(links.reduce((sum, { drainings }) => sum + drainings, 0), closes.length);
+}
+
 export const nodeRows: MatrixRow[] = [
   {
     name: "F1 kill -9 of a node, back after 1 s",
@@ -72,6 +81,7 @@ export const nodeRows: MatrixRow[] = [
     name: "F2 SIGTERM of one node",
     isBounded: false,
     fault: async (world) => strictEqual(await brokenNode(world).terminate(), 0),
+    expect: expectDrained,
   },
   {
     name: "F2 rolling restart of 3 nodes",
@@ -82,6 +92,7 @@ export const nodeRows: MatrixRow[] = [
         await node.start();
       }
     },
+    expect: expectDrained,
   },
   pausedRow(5, false),
   pausedRow(60, false),

@@ -88,7 +88,7 @@ async function withSql(world: World, work: (sql: postgres.Sql) => Promise<void>)
 const disturb: MatrixRow[] = [
   {
     name: "F8 a backend killed each 100 ms for 4 s",
-    isBounded: true,
+    isBounded: false,
     fault: (world) =>
       withSql(world, async (sql) => {
         for (let turn = 0; turn < 40; turn++) {

@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { judge, type Verdict } from "./checker.ts";
 import { gather, latencies } from "./evidence.ts";
+import type { NodeSlot } from "./node_slot.ts";
 import { World, type WorldOptions } from "./world.ts";
 
 export interface Row {
@@ -25,6 +26,8 @@ export interface RowResult extends Verdict {
   resets: number;
   /** Until who was removed at the moment of the fault knew of it, after the fault; undefined: nobody was. */
   removalMs: number | undefined;
+  /** Until every node counted all clients as online, seen at the end of the row. */
+  presenceMs: number | undefined;
 }
 
 export interface Load {
@@ -37,6 +40,8 @@ export interface Load {
 /** Two shared cores carry nodes, Redis, Postgres and all clients. */
 export const PER_SECOND = 10;
 const HEAL_MS = 10_000;
+/** A lease, a renewal of it, and the grace of who went. */
+const PRESENCE_MS = 20_000;
 
 export async function runRow(row: Row, load: Load): Promise<RowResult> {
   await row.prepare?.();
@@ -61,6 +66,8 @@ export async function runRow(row: Row, load: Load): Promise<RowResult> {
   for (const node of world.nodes) await node.stopWatching();
   const evidence = await gather(world, healedAt);
   const verdict = judge(evidence);
+  const presenceMs = await presenceMsSince(world, healedAt);
+  if (presenceMs === undefined) verdict.violations.push("presence: nodes do not agree on who is online");
   await row.expect?.(world);
   const times = latencies(world);
   const at = (share: number): number => Math.round(times[Math.floor(share * (times.length - 1))] ?? 0);
@@ -73,6 +80,7 @@ export async function runRow(row: Row, load: Load): Promise<RowResult> {
     growthMiB: Math.round(Math.max(...world.nodes.map(({ growthMiB }) => growthMiB))),
     resets: world.receivers.reduce((sum, { resets }) => sum + resets, 0),
     removalMs: removalMs(world, healedAt),
+    presenceMs,
   };
 }
 
@@ -91,6 +99,22 @@ async function settle(world: World, end: number): Promise<void> {
     );
   };
   while (!isSettled() && performance.now() < end) await sleep(50);
+}
+
+async function presenceMsSince(world: World, healedAt: number): Promise<number | undefined> {
+  const users = world.publishers.length + world.receivers.length;
+  const agrees = async (node: NodeSlot): Promise<boolean> => {
+    const { body } = await world.owner(node.index).get("/status/online-count");
+    return body.count === users;
+  };
+  const alive = world.nodes.filter(({ wasEnded }) => !wasEnded);
+  const end = performance.now() + PRESENCE_MS;
+  while (performance.now() < end) {
+    const agreed = await Promise.all(alive.map((node) => agrees(node).catch(() => false)));
+    if (agreed.every(Boolean)) return Math.round(performance.now() - healedAt);
+    await sleep(200);
+  }
+  return undefined;
 }
 
 function removalMs(world: World, healedAt: number): number | undefined {
