@@ -92,6 +92,18 @@ Deno.test("deploy/deno.json names what production imports, in the versions and w
   for (const [name, task] of Object.entries(production.tasks)) deepStrictEqual(task, all.tasks[name]);
 });
 
+Deno.test("migrations only add: the release before works with the database of the next", async () => {
+  const taking =
+    /\bdrop\s+\w+|\brename\s+(to|column)\b|\bor\s+replace\b|\bset\s+not\s+null\b|\balter\s+column\s+\S+\s+(set\s+data\s+)?type\b/i;
+  let count = 0;
+  for await (const { name } of Deno.readDir(join(ROOT, "migrations"))) {
+    const text = (await read(`migrations/${name}`)).replaceAll(/--.*$/gm, "");
+    deepStrictEqual([name, taking.exec(text)?.[0]], [name, undefined]);
+    count++;
+  }
+  ok(count > 0);
+});
+
 Deno.test("the Dockerfile has one version of Deno, no root and the words of `deno task start`", async () => {
   const images = new Set(
     dockerfile.filter(({ name }) => name === "FROM").map(({ text }) => text.split(" ")[0]),
