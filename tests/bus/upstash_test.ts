@@ -4,8 +4,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Redis } from "@upstash/redis";
 import { readConfig } from "../../src/config.ts";
 import type { OpenBus } from "../../src/bus/open_bus.ts";
+import { freePort } from "../helpers/redis.ts";
 import { UPSTASH_FAULTS } from "../helpers/upstash_faults.ts";
 import { UpstashServer } from "../helpers/upstash_server.ts";
+import { TcpProxy } from "../store/tcp_proxy.ts";
 import { busSuite, type Carrier } from "./bus_suite.ts";
 import { leasesSuite } from "./leases_suite.ts";
 import { openUpstashPair, type RedisPair } from "./redis_fixture.ts";
@@ -117,6 +119,37 @@ for (const { what, start, end, lastsMs } of UPSTASH_FAULTS) {
     ok(!/secret words|AX_s/.test(log.join("\n")), "neither content nor the token is logged");
   });
 }
+
+Deno.test("upstash bus: a node starts while Upstash is out of reach, and finds it later", async () => {
+  const port = freePort();
+  await using pair = await openUpstashPair(`http://127.0.0.1:${port}`, TOKEN);
+  const [one, other] = pair.ends.map(({ bus }) => bus) as [OpenBus["bus"], OpenBus["bus"]];
+  ok(!one.isUp && !other.isUp);
+  const heard: string[] = [];
+  await other.subscribe("room:a", (payload) => heard.push(payload));
+  one.publish("room:a", "before");
+  await using _server = await UpstashServer.start(port);
+  await until(() => one.isUp && other.isUp, "both to find it");
+  one.publish("room:a", "after");
+  await until(() => heard.includes("after"), "what follows");
+});
+
+Deno.test("upstash bus: connections that turn into black holes are noticed, and left", async () => {
+  await using server = await UpstashServer.start();
+  await using proxy = TcpProxy.to(server.url);
+  await using pair = await openUpstashPair(proxy.through(server.url).replace(/\/$/, ""), TOKEN);
+  const [one, other] = pair.ends.map(({ bus }) => bus) as [OpenBus["bus"], OpenBus["bus"]];
+  const heard: string[] = [];
+  await other.subscribe("room:a", (payload) => heard.push(payload));
+  await sleep(20);
+  const told = new Set<OpenBus["bus"]>();
+  for (const bus of [one, other]) bus.onGap(() => told.add(bus));
+  proxy.swallow();
+  await until(() => told.size === 2, "both to notice");
+  await until(() => one.isUp && other.isUp, "both to be back", 30_000);
+  one.publish("room:a", "after");
+  await until(() => heard.includes("after"), "what follows");
+});
 
 Deno.test("upstash: what a node costs by itself, and for a message", async () => {
   await using server = await UpstashServer.start();

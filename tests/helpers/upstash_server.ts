@@ -29,24 +29,24 @@ export class UpstashServer implements AsyncDisposable {
   readonly #streams: StreamDesk;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
 
-  private constructor(redis: RedisServer, client: RedisClient, streams: StreamDesk) {
+  private constructor(redis: RedisServer, client: RedisClient, streams: StreamDesk, port: number) {
     this.redis = redis;
     this.#client = client;
     this.#streams = streams;
     this.#server = Deno.serve(
-      { hostname: "127.0.0.1", port: 0, onListen: () => {}, onError: () => refuse(500, "ERR internal") },
+      { hostname: "127.0.0.1", port, onListen: () => {}, onError: () => refuse(500, "ERR internal") },
       (request) => this.#answer(request),
     );
     this.url = `http://127.0.0.1:${this.#server.addr.port}`;
   }
 
-  static async start(): Promise<UpstashServer> {
+  static async start(port = 0): Promise<UpstashServer> {
     await using parts = new AsyncDisposableStack();
     const redis = parts.use(await RedisServer.start());
     const client = await connectRedis(redis.url);
     const streams = await StreamDesk.open(redis.url);
     parts.move();
-    return new UpstashServer(redis, client, streams);
+    return new UpstashServer(redis, client, streams, port);
   }
 
   /** Of subscriptions: all that are open end cleanly, or in the middle of an event; or nothing comes by them any more. */
