@@ -31,8 +31,8 @@ export class ChatLink implements AsyncDisposable {
   readonly #answers = new Map<number, { resolve: (data: Json) => void; reject: (fault: Error) => void }>();
   /** Sockets that have not ended, given up or not. */
   readonly #sockets = new Map<WebSocket, Promise<void>>();
-  /** How its lives ended; 0 if it gave up waiting. */
-  readonly closes: number[] = [];
+  /** How its lives ended; 0 if it gave up waiting, and why. */
+  readonly closes: { code: number; why: string }[] = [];
   /** How often it was told beforehand. */
   drainings = 0;
   #socket: WebSocket | undefined;
@@ -69,7 +69,7 @@ export class ChatLink implements AsyncDisposable {
     if (!this.#isOpen || socket === undefined) return Promise.reject(new LinkLost("not open"));
     const id = ++this.#lastId;
     const { promise, resolve, reject } = Promise.withResolvers<Json>();
-    const timer = setTimeout(() => this.#giveUp(socket, "no answer"), ANSWER_MS);
+    const timer = setTimeout(() => this.#giveUp(socket, `no answer to ${event}`), ANSWER_MS);
     const settle = <T>(then: (value: T) => void) => (value: T): void => {
       clearTimeout(timer);
       then(value);
@@ -90,12 +90,15 @@ export class ChatLink implements AsyncDisposable {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#sockets.set(socket, promise);
     socket.onmessage = ({ data }) => socket === this.#socket && this.#take(JSON.parse(data));
+    let fault = "";
     socket.onclose = ({ code }) => {
       this.#sockets.delete(socket);
       resolve();
-      if (socket === this.#socket) this.#lost(code);
+      if (socket === this.#socket) this.#lost(code, `closed with ${code} ${fault}`);
     };
-    socket.onerror = () => {}; // a close follows
+    socket.onerror = (event) => { // a close follows
+      if (event instanceof ErrorEvent) fault = event.message;
+    };
     this.#opening = setTimeout(() => this.#giveUp(socket, "did not open"), OPEN_MS);
   }
 
@@ -139,8 +142,8 @@ export class ChatLink implements AsyncDisposable {
     this.#lost(0, why);
   }
 
-  #lost(code: number, why = `closed with ${code}`): void {
-    if (!this.#ended && this.#isOpen) this.closes.push(code);
+  #lost(code: number, why: string): void {
+    if (!this.#ended && this.#isOpen) this.closes.push({ code, why });
     clearTimeout(this.#opening);
     this.#socket = undefined;
     this.#isOpen = false;

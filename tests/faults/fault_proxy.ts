@@ -16,7 +16,6 @@ export type Mangler = (piece: Uint8Array, pass: (piece: Uint8Array) => void) => 
 
 export interface FaultProxyOptions {
   target: { hostname: string; port: number };
-  delayMs?: number;
   mangler?: () => Mangler;
 }
 
@@ -27,6 +26,8 @@ export class FaultProxy implements AsyncDisposable {
   readonly #work = new Set<Promise<unknown>>();
   #listener: Deno.TcpListener | undefined;
   #mode: Mode = "pass";
+  /** Of each piece, both ways. */
+  delayMs = 0;
   #only: LinkKind | undefined;
   #changed = Promise.withResolvers<void>();
 
@@ -130,10 +131,9 @@ export class FaultProxy implements AsyncDisposable {
   }
 
   async #pump(link: Link, from: Deno.TcpConn, to: Deno.TcpConn, mangler: Mangler): Promise<void> {
-    const { delayMs } = this.#options;
     let written: Promise<unknown> = Promise.resolve();
     const pass = (piece: Uint8Array): void => {
-      const late = delayMs === undefined ? undefined : sleep(delayMs);
+      const late = this.delayMs > 0 ? sleep(this.delayMs) : undefined;
       written = written.then(() => late).then(() => writeAll(to, piece)).catch(() => link.close());
     };
     const buffer = new Uint8Array(64 * 1024);
@@ -143,7 +143,7 @@ export class FaultProxy implements AsyncDisposable {
         if (saysSubscribe(piece)) link.kind = "subscriber";
         if (await this.#passes(link)) mangler(piece, pass);
         else link.hasLost = true;
-        await written;
+        if (this.delayMs === 0) await written;
       }
       await written;
     } catch {

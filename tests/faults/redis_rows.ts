@@ -57,6 +57,31 @@ const linkRows: MatrixRow[] = [
   },
 ];
 
+const slowRow: MatrixRow = {
+  name: "F4 one node and Redis: 300 ms late each way for 4 s",
+  isBounded: false,
+  options: { proxies: { redis: true } },
+  fault: async (world) => {
+    const { redisProxy } = brokenNode(world);
+    if (redisProxy === undefined) throw new Error("There is no proxy");
+    redisProxy.delayMs = 300;
+    await lasts(4);
+    redisProxy.delayMs = 0;
+  },
+};
+
+/** Subscriptions end, publications go on. */
+const subscriptionsRow: MatrixRow = {
+  name: "F5 subscriptions of all nodes killed each 500 ms for 4 s",
+  isBounded: false,
+  fault: async ({ redis }) => {
+    for (let turn = 0; turn < 8; turn++) {
+      await redis.command("CLIENT KILL TYPE pubsub");
+      await lasts(0.5);
+    }
+  },
+};
+
 const pausedRow = (seconds: number, isBounded: boolean): MatrixRow => ({
   name: `F11 Redis stands still for ${seconds} s`,
   isBounded,
@@ -90,6 +115,8 @@ function mischiefRow(isBounded: boolean): MatrixRow {
 export const redisRows: MatrixRow[] = [
   ...serverRows,
   ...linkRows,
+  slowRow,
+  subscriptionsRow,
   pausedRow(5, false),
   pausedRow(60, false),
   mischiefRow(true),

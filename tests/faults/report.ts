@@ -1,25 +1,42 @@
 /** The table of a whole run. */
 import { PER_SECOND, type RowResult } from "./row.ts";
+import { rows } from "./rows.ts";
 import { ROOMS } from "./population.ts";
 
 const FILE = new URL("../../bench/results/faults.md", import.meta.url);
 
+const COLUMNS = [
+  ...["fault", "sent", "acked", "delivered", "lost", "repeated", "reordered", "p50 ms", "p99 ms"],
+  ...["heal ms", "removal ms", "RSS MiB"],
+];
+
+/** Lines of rows that did not run stay as they are. */
 export async function writeTable(
   results: readonly RowResult[],
   { seconds, seed }: { seconds: number; seed: number },
 ): Promise<void> {
-  const head = ["fault", "sent", "acked", "delivered", "lost", "repeated", "reordered", "p50 ms", "p99 ms"];
-  const columns = [...head, "heal ms", "removal ms", "RSS MiB"];
-  const lines = results.map((row) => [
-    ...[row.name, row.sent, row.acked, row.delivered, row.lost, row.repeated, row.reordered],
-    ...[row.p50Ms, row.p99Ms, row.healMs, row.removalMs ?? "", `+${row.growthMiB}`],
-  ]);
-  const table = [columns, columns.map(() => "---"), ...lines].map((cells) => `| ${cells.join(" | ")} |`).join(
-    "\n",
-  );
+  const lines = new Map<string, string>();
+  const before = await Deno.readTextFile(FILE).catch(() => "");
+  for (const line of before.split("\n")) {
+    const [, name = ""] = /^\| (F\d[^|]*?) +\|/.exec(line) ?? [];
+    if (name !== "") lines.set(name, line);
+  }
+  for (const result of results) lines.set(result.name, cells(cellsOf(result)));
+  const table = [
+    cells(COLUMNS),
+    cells(COLUMNS.map(() => "---")),
+    ...rows.flatMap(({ name }) => lines.get(name) ?? []),
+  ];
   await Deno.mkdir(new URL(".", FILE), { recursive: true });
-  await Deno.writeTextFile(FILE, `${intro(seconds, seed)}\n\n${table}\n`);
+  await Deno.writeTextFile(FILE, `${intro(seconds, seed)}\n\n${table.join("\n")}\n`);
 }
+
+const cells = (texts: readonly unknown[]): string => `| ${texts.join(" | ")} |`;
+
+const cellsOf = (row: RowResult): unknown[] => [
+  ...[row.name, row.sent, row.acked, row.delivered, row.lost, row.repeated, row.reordered],
+  ...[row.p50Ms, row.p99Ms, row.healMs, row.removalMs ?? "", `+${row.growthMiB}`],
+];
 
 const intro = (seconds: number, seed: number): string =>
   `# Faults

@@ -40,6 +40,7 @@ export interface Load {
 /** Two shared cores carry nodes, Redis, Postgres and all clients. */
 export const PER_SECOND = 10;
 const HEAL_MS = 10_000;
+const REMOVAL_MS = 5_000;
 /** A lease, a renewal of it, and the grace of who went. */
 const PRESENCE_MS = 20_000;
 
@@ -68,6 +69,10 @@ export async function runRow(row: Row, load: Load): Promise<RowResult> {
   const verdict = judge(evidence);
   const presenceMs = await presenceMsSince(world, healedAt);
   if (presenceMs === undefined) verdict.violations.push("presence: nodes do not agree on who is online");
+  const knownMs = removalMs(world, healedAt);
+  if ((knownMs ?? 0) > REMOVAL_MS) {
+    verdict.violations.push(`I7: who was removed knew of it after ${knownMs} ms`);
+  }
   await row.expect?.(world);
   const times = latencies(world);
   const at = (share: number): number => Math.round(times[Math.floor(share * (times.length - 1))] ?? 0);
@@ -79,7 +84,7 @@ export async function runRow(row: Row, load: Load): Promise<RowResult> {
     healMs: Math.round(evidence.healMs),
     growthMiB: Math.round(Math.max(...world.nodes.map(({ growthMiB }) => growthMiB))),
     resets: world.receivers.reduce((sum, { resets }) => sum + resets, 0),
-    removalMs: removalMs(world, healedAt),
+    removalMs: knownMs,
     presenceMs,
   };
 }
