@@ -97,9 +97,9 @@ export class NativeSocket implements Outlet {
       log.info("socket.closing", { code, reason, queuedBytes });
     }
     guard(log, "socket.fault", () => this.#watch.closing());
-    const hasMoreOnTheWay = code === closeCodes.too_much.code || code === closeCodes.too_large.code;
+    const isReading = code !== closeCodes.slow_consumer.code;
     const canBeTold = this.#uses.warden.isOn && this.#opening === undefined;
-    if (!hasMoreOnTheWay || !canBeTold) return this.#finish(code, reason);
+    if (!isReading || !canBeTold) return this.#finish(code, reason);
     this.#farewell = new Farewell({
       isClear: () => this.#socket?.bufferedAmount === 0,
       say: () => this.#socket?.readyState === WebSocket.OPEN && this.#watch.say(closeFrame(code, reason)),
