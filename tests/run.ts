@@ -2,7 +2,8 @@
  * The test command: `deno task test [-- paths, words of test names, options of deno test]`.
  * It starts one embedded Postgres for all tests (TEST_DATABASE_URL, a superuser: tests make databases of their
  * own), runs `deno test`, and ends with a line that holds `N passed, N failed` and nothing else.
- * Own options: --ok (format, lint and types first), --parallel (two modules at a time).
+ * Own options: --ok (format, lint and types first), --serial (one module at a time). Without paths it runs everything, two
+ * modules at a time, and then those that measure time or memory, or fill the machine, one after the other.
  * Whatever happens, the server is stopped, the folder is removed, and a run that proves nothing fails.
  */
 import { join, resolve } from "node:path";
@@ -19,6 +20,9 @@ import { type Counts, readCounts, readSlowest } from "./helpers/test_report.ts";
 const ROOT = join(import.meta.dirname ?? ".", "..");
 const FOLDER_PREFIX = "scroll-chat-tests-";
 const SLOWEST = 10;
+const TESTS = join(ROOT, "tests");
+/** What wants the machine for itself; all else in tests/ runs two at a time. */
+const ALONE = new Set(["embedded", "faults", "hostile", "main_test.ts", "operations_test.ts", "store"]);
 
 /** Nothing of this database outlives the run, so nothing needs to reach the disk. */
 const FAST_SETTINGS = { fsync: "off", full_page_writes: "off", max_wal_size: "4GB", max_connections: "300" };
@@ -37,26 +41,47 @@ async function main(args: string[]): Promise<number> {
 
 interface Options {
   ok: boolean;
-  parallel: boolean;
+  serial: boolean;
   /** For deno test. */
   pass: string[];
+  /** None: all there is. */
+  paths: string[];
 }
 
 function readOptions(args: string[]): Options {
-  const options: Options = { ok: false, parallel: false, pass: [] };
-  const paths: string[] = [];
+  const options: Options = { ok: false, serial: false, pass: [], paths: [] };
   let isValue = false;
   for (const arg of args) {
     if (isValue) options.pass.push(arg);
     else if (arg === "--ok") options.ok = true;
-    else if (arg === "--parallel") options.parallel = true;
+    else if (arg === "--serial") options.serial = true;
     else if (arg.startsWith("-")) options.pass.push(...arg === "--" ? [] : [arg]);
-    else if (isPath(arg)) paths.push(arg);
+    else if (isPath(arg)) options.paths.push(arg);
     else options.pass.push(`--filter=${arg}`);
     isValue = arg === "--filter";
   }
-  options.pass.push(...paths.length > 0 ? paths : ["tests/"]);
   return options;
+}
+
+interface Part {
+  parallel: boolean;
+  paths: string[];
+}
+
+/** Everything in tests/ that is or holds tests, in the order of names. */
+function partsOf({ paths, serial }: Options): Part[] {
+  if (paths.length > 0) return [{ parallel: false, paths }];
+  const names = [...Deno.readDirSync(TESTS)].filter(({ name, isDirectory }) =>
+    isDirectory || name.endsWith("_test.ts")
+  ).map(({ name }) => name).toSorted();
+  const [together, alone] = [
+    names.filter((name) => !ALONE.has(name)),
+    names.filter((name) => ALONE.has(name)),
+  ];
+  return [{ parallel: !serial, paths: together }, { parallel: false, paths: alone }].map((part) => ({
+    ...part,
+    paths: part.paths.map((name) => `tests/${name}`),
+  }));
 }
 
 function isPath(word: string): boolean {
@@ -92,19 +117,35 @@ async function runTests(options: Options, signal: AbortSignal): Promise<Counts> 
     }),
   );
   if (signal.aborted) return { passed: 0, failed: 1 };
-  const junit = join(folder, "junit.xml");
-  const { output, exitCode } = await runDeno(
-    [
-      ...["test", "--quiet", "-A", "--no-prompt", "--sanitize-ops", "--sanitize-resources"],
-      ...[`--junit-path=${junit}`, ...options.parallel ? ["--parallel"] : []],
-      ...options.pass,
-    ],
-    ROOT,
-    { TEST_DATABASE_URL: database.url, TMPDIR: testsTemp, DENO_JOBS: "2" },
-    signal,
-  );
-  await saySlowest(await Deno.readTextFile(junit).catch(() => ""));
-  return readCounts(output, exitCode);
+  const total: Counts = { passed: 0, failed: 0 };
+  const reports: string[] = [];
+  for (const { parallel, paths } of partsOf(options)) {
+    if (signal.aborted) break;
+    const junit = join(folder, "junit.xml");
+    const { output, exitCode } = await runDeno(
+      [
+        ...[
+          "test",
+          "--quiet",
+          "-A",
+          "--no-prompt",
+          "--sanitize-ops",
+          "--sanitize-resources",
+          "--permit-no-files",
+        ],
+        ...[`--junit-path=${junit}`, ...parallel ? ["--parallel"] : [], ...options.pass, ...paths],
+      ],
+      ROOT,
+      { TEST_DATABASE_URL: database.url, TMPDIR: testsTemp, DENO_JOBS: "2" },
+      signal,
+    );
+    reports.push(await Deno.readTextFile(junit).catch(() => ""));
+    const counts = readCounts(output, exitCode);
+    total.passed += counts.passed;
+    total.failed += counts.failed;
+  }
+  await saySlowest(reports.join("\n"));
+  return total;
 }
 
 /** Aborts when we are asked to stop, by whom- and however often; we leave when all is cleaned up. */
