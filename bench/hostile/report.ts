@@ -47,6 +47,8 @@ The attacker is a process of its own at the same priority as the node. ${machine
 Innocents: ${found.pace}. In all ${innocents.acks.length} sends were acknowledged, ${innocents.faults.length} were refused or not answered,
 ${innocents.closed} innocent sockets were closed, ${innocents.missed} messages were missed or doubled.
 
+${verdict(rows, innocents, loop)}
+
 ${rowsText(rows, innocents)}
 ## 1,000 sockets, each with one send outstanding
 
@@ -149,6 +151,23 @@ ${
     )
   }
 `;
+}
+
+/** Against what issue 3 asks. */
+function verdict(rows: readonly Row[], innocents: InnocentsResult, loop: ClosedLoopResult): string {
+  const isUnderTwice = (row: Row): boolean =>
+    latenciesOf(within(innocents.acks, row.attack)).p99 <
+      2 * latenciesOf(within(innocents.acks, row.before)).p99;
+  const told = (is: boolean): string => is ? "met" : "not met";
+  return `Asked: an innocent's p99 under twice that before (met in ${
+    rows.filter(isUnderTwice).length
+  } of ${rows.length} attacks); the node's memory
+at most 500 MiB above its base (${told(rows.every(({ aboveMib }) => aboveMib < 500))}); no innocent closed (${
+    told(innocents.closed === 0)
+  }); in the closed loop p99 under
+three times p50 (${told(loop.p99 < 3 * loop.p50)}), the worst under 1 s (${
+    told(loop.worst < 1_000)
+  }), nobody unserved (${told(loop.unserved === 0)}).`;
 }
 
 export const LOOP_WINDOW_S = 10;
