@@ -68,9 +68,9 @@ alter table messages add column words tsvector generated always as (
   case when not is_deleted and recipient_id is null
     then search_words_v1(room_id, sender_id, type, attachments, content) end) stored;
 
--- New entries wait in a list that every look into the index reads through: short here, where one search may look hundreds
--- of times (spellings).
-create index messages_words on messages using gin (words) with (gin_pending_list_limit = 64) where words is not null;
+-- New entries do not wait in a list: every look into the index would read through it, and a search may look hundreds of
+-- times (spellings).
+create index messages_words on messages using gin (words) with (fastupdate = off) where words is not null;
 -- from the newest on, for what is frequent
 create index messages_by_time on messages (created_at, id) where words is not null;
 -- parts of words; the extension may live in a schema of its own

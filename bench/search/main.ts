@@ -38,9 +38,8 @@ async function main(): Promise<void> {
   const url = await freshDatabase(parts, server, MIGRATIONS);
   const sql = postgres(url, { max: 1, onnotice: () => {}, fetch_types: false });
   parts.defer(() => sql.end());
-  const began = performance.now();
+  const loadBefore = loadNow();
   const said = await setScene(sql, lines, Number(values.messages));
-  const filledS = (performance.now() - began) / 1000;
   const db = parts.use(
     new Database({ url, poolSize: 1, appendLanes: 1, prepare: true, timeoutMs: 20_000 }, log),
   );
@@ -64,15 +63,18 @@ async function main(): Promise<void> {
   );
   const text = describe({
     messages: said.length,
-    filledS,
     callers,
     sizes: sizes.map(({ name, bytes }) => ({ name, bytes: Number(bytes) })),
     appends,
-    machine: `${cpus().length} × ${cpus()[0]?.model.trim()}, Postgres ${version?.server_version}`,
+    machine: `${cpus().length} × ${cpus()[0]?.model.trim()}, Postgres ${version?.server_version}, ` +
+      `load of the machine before ${loadBefore}, after ${loadNow()} (ours alone is 1)`,
   });
   if (values.out === undefined) await Deno.stdout.write(new TextEncoder().encode(text));
   else await Deno.writeTextFile(values.out, text);
 }
+
+/** Of the last minute. */
+const loadNow = (): string => (Deno.loadavg()[0] ?? 0).toFixed(1);
 
 async function ownServer(parts: AsyncDisposableStack): Promise<string> {
   const folder = await Deno.makeTempDir({ prefix: "scroll-chat-bench-" });

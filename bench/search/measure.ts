@@ -22,7 +22,7 @@ export async function measure(db: Database, caller: string, kinds: readonly Kind
   const rules = new RoomRules({ db } as unknown as ConstructorParameters<typeof RoomRules>[0]);
   const search = new Search({ rules });
   const actor = { userId: caller as UserId } as Actor;
-  const timed = async (
+  const once = async (
     ask: unknown,
   ): Promise<{ ms: number; answer: { messages: unknown[]; nextCursor: string | null } }> => {
     const began = performance.now();
@@ -36,6 +36,11 @@ export async function measure(db: Database, caller: string, kinds: readonly Kind
     );
     const ms = performance.now() - began;
     return { ms, answer: JSON.parse(answer) };
+  };
+  /** The faster of two: the machine may have other things to do. */
+  const timed = async (ask: unknown): ReturnType<typeof once> => {
+    const [one, two] = [await once(ask), await once(ask)];
+    return one.ms < two.ms ? one : two;
   };
   const rows: Measured[] = [];
   for (const { name, asks } of kinds) {
