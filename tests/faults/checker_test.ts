@@ -33,6 +33,7 @@ function whole(): Evidence & { log: RoomLog } {
       histories: new Map([[ROOM, stored.map(({ id }) => id)]]),
     }],
     healMs: 0,
+    backlog: 0,
   };
 }
 

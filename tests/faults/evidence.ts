@@ -23,6 +23,7 @@ export async function gather(world: World, healedAt: number): Promise<Evidence> 
       world.nodes.filter(({ wasEnded }) => !wasEnded).map((node) => ask(world, node)),
     ),
     healMs: healMs(world, sent, healedAt),
+    backlog: Math.max(...world.publishers.map((publisher) => waitingAt(publisher.sent, healedAt))),
   };
 }
 
@@ -60,6 +61,9 @@ async function history(world: World, node: number, roomId: string): Promise<stri
     before = `&before=${page.messages[0].seq}`;
   }
 }
+
+const waitingAt = (sent: readonly Sent[], moment: number): number =>
+  sent.filter(({ at, ack }) => at < moment && (ack === undefined || ack.at > moment)).length;
 
 /** Until the last of what was sent before the end of the fault was with its last receiver. */
 function healMs(world: World, sent: readonly Sent[], healedAt: number): number {

@@ -168,8 +168,7 @@ async function startBroken(databaseUrl: string, env: Record<string, string>): Pr
     })
   );
   void child.status.then(({ code }) => reject(new Error(`It ended with ${code}:\n${lines.join("\n")}`)));
-  await promise;
-  await Deno.remove(map);
+  await promise.finally(() => Deno.remove(map));
   return {
     url: "",
     pid: child.pid,

@@ -48,7 +48,8 @@ ${navigator.hardwareConcurrency} cores: 3 nodes, Redis, Postgres, proxies and al
 messages a second a publisher, 12 receivers, ${seconds} s of load or more, the fault at a third.
 
 - *p50, p99*: of every delivery, from the first try to send it until it was shown, the time of the fault included.
-- *heal*: from the end of the fault until all that was sent before was with everybody.
+- *heal*: from the end of the fault until all that was sent before was with everybody, also what could not be stored
+  meanwhile and waited with its sender. Bound: 10 s, and 1 s for each 100 messages that one sender had waiting.
 - *removal*: a member was removed at the moment of the fault (F18): how long after its end they knew. Nobody heard anything
   of a room after they had left it.
 - *RSS*: of the node that grew most, above what it had before the fault.`;
