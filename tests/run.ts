@@ -22,7 +22,7 @@ const FOLDER_PREFIX = "scroll-chat-tests-";
 const SLOWEST = 10;
 const TESTS = join(ROOT, "tests");
 /** What wants the machine for itself; all else in tests/ runs two at a time. */
-const ALONE = new Set(["faults", "hostile", "main_test.ts", "operations_test.ts"]);
+const ALONE = new Set(["embedded", "faults", "hostile", "main_test.ts", "operations_test.ts"]);
 
 /** Nothing of this database outlives the run, so nothing needs to reach the disk. */
 const FAST_SETTINGS = { fsync: "off", full_page_writes: "off", max_wal_size: "4GB", max_connections: "300" };

@@ -25,6 +25,7 @@ export class RedisBus implements Bus {
   #inFlight = 0;
   #inFlightChars = 0;
   #dropped = 0;
+  #isEnded = false;
   #resending: ReturnType<typeof setTimeout> | undefined;
   #onGap: (topics: readonly string[] | undefined) => void = () => {};
 
@@ -117,6 +118,7 @@ export class RedisBus implements Bus {
       for (const topic of left) subscribed.add(topic);
       left = [...this.#listeners.keys()].filter((topic) => !subscribed.has(topic));
     }
+    if (this.#isEnded) return;
     setTimeout(() => this.#onGap(undefined), 0);
     clearTimeout(this.#resending);
     this.#resending = setTimeout(() => this.#resend(), RESEND_MS);
@@ -130,6 +132,7 @@ export class RedisBus implements Bus {
   }
 
   [Symbol.asyncDispose](): Promise<void> {
+    this.#isEnded = true;
     clearTimeout(this.#resending);
     this.#listeners.clear();
     this.#kept.clear();

@@ -123,7 +123,9 @@ export class RedisLeases implements PresenceLeases {
       user: key("user:"),
       own: key(`node:${uses.nodeId}`),
     };
-    this.#link.onUp(() => void setTimeout(() => this.#renewNow(), 0));
+    this.#link.onUp(() => {
+      if (!this.#ended) setTimeout(() => this.#renewNow(), 0);
+    });
     this.#timer = setTimeout(() => this.#renewNow(), RENEW_MS);
   }
 
