@@ -132,6 +132,7 @@ export class FaultyPair implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const node of this.nodes) await node[Symbol.asyncDispose]();
+    for (const bus of this.buses) await bus[Symbol.asyncDispose](); // what is still late never comes
     await this.sql.end();
     await this.#database[Symbol.asyncDispose]();
   }
