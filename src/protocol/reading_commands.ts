@@ -4,6 +4,7 @@ import { define, nextCursor, page } from "./command_spec.ts";
 import * as s from "./schemas.ts";
 
 const ofMessage = z.strictObject({ messageId: s.messageId });
+const marked = z.strictObject({ roomId: z.uuid(), readMarker: s.readMarker, unread: s.unread });
 
 export const readingCommands = {
   mark_as_read: define({
@@ -11,14 +12,14 @@ export const readingCommands = {
     summary: "Move your read marker to this message; never backwards",
     rest: ["POST", "/messages/:messageId/read"],
     input: ofMessage,
-    output: z.strictObject({ roomId: z.uuid(), readMarker: s.readMarker, unread: s.unread }),
+    output: marked,
   }),
   mark_as_unread: define({
     tag: "reading",
     summary: "Count from this message on as unread again. What others see of your reading stays",
     rest: ["POST", "/messages/:messageId/unread"],
     input: ofMessage,
-    output: z.strictObject({ roomId: z.uuid(), readMarker: s.readMarker, unread: s.unread }),
+    output: marked,
   }),
   list_readers: define({
     tag: "reading",
