@@ -2,32 +2,16 @@
  * The app: the one place where parts are made and joined. What opened before a failure is closed again; what runs
  * is closed in the opposite order, after a drain that lets commands under way finish.
  */
+import { makeChat } from "./app/chat_parts.ts";
 import { openBus } from "./bus/open_bus.ts";
 import type { PresenceLeases } from "./bus/presence_leases.ts";
 import type { Bus } from "./bus/bus.ts";
 import { Admission } from "./chat/admission.ts";
 import { createAuth } from "./chat/auth.ts";
-import { Commands } from "./chat/commands.ts";
-import { Connections } from "./chat/connections.ts";
+import type { Connections } from "./chat/connections.ts";
 import { createTokenMaker } from "./chat/dev_tokens.ts";
-import { DirectMessages } from "./chat/direct_messages.ts";
-import { Hearing } from "./chat/hearing.ts";
-import { Listening } from "./chat/listening.ts";
-import { Memberships } from "./chat/memberships.ts";
-import { Messages } from "./chat/messages.ts";
 import { NodeWatch } from "./chat/node_watch.ts";
-import { Presence } from "./chat/presence.ts";
-import { PresenceFeed } from "./chat/presence_feed.ts";
-import { Rates } from "./chat/rates.ts";
-import { ReadMarkers } from "./chat/read_markers.ts";
-import { Receipts } from "./chat/receipts.ts";
 import { Retention } from "./chat/retention.ts";
-import { RoomRules } from "./chat/room_rules.ts";
-import { Rooms } from "./chat/rooms.ts";
-import { Search } from "./chat/search.ts";
-import { Synchronisation } from "./chat/synchronisation.ts";
-import { Typing } from "./chat/typing.ts";
-import { Users } from "./chat/users.ts";
 import { WorkQueue } from "./chat/work_queue.ts";
 import type { Config } from "./config.ts";
 import { Hub } from "./delivery/hub.ts";
@@ -40,9 +24,9 @@ import { newNodeId, newRequestId } from "./protocol/ids.ts";
 import { Appender } from "./store/appender.ts";
 import { Database } from "./store/database.ts";
 import { readEpoch } from "./store/rooms.ts";
-import { callerOf } from "./ws/caller.ts";
+import { callerOf } from "./sockets/caller.ts";
 import { NativeDoor } from "./ws/door.ts";
-import { SocketWarden } from "./ws/socket_warden.ts";
+import { SocketWarden } from "./sockets/socket_warden.ts";
 
 export const VERSION = "0.1.0";
 /** For closing handshakes, and for answers that are on their way, at the very end. */
@@ -93,43 +77,17 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
   const retention = parts.use(new Retention({ db, hub, log, days: config.chat.retentionDays }));
 
   const auth = await createAuth(config.jwt);
-  const users = new Users({ db, hub, maxRoomMembers: config.chat.maxRoomMembers });
-  const rates = new Rates(config.limits);
-  const rules = new RoomRules({ db, hub, rates });
-  const memberships = new Memberships({ rules, maxRoomMembers: config.chat.maxRoomMembers });
-  const typing = parts.use(new Typing({ rules, hub, timeoutMs: config.presence.typingMs }));
-  const receipts = parts.use(new Receipts({ hub }));
-  const presence = parts.use(
-    new Presence({
-      ...{ rules, hub, log },
-      leases,
-      feed: parts.use(new PresenceFeed({ nodeId, bus, hub })),
-      idleMs: config.presence.idleMs,
-      graceMs: config.presence.graceMs,
-    }),
-  );
-  const messages = new Messages({ rules, appender, hub, typing, maxLength: config.chat.maxMessageLength });
-  const connections = new Connections({
-    auth,
-    users,
+  const { commands, connections, users } = makeChat({
+    config,
+    db,
+    appender,
     hub,
-    typing,
-    presence,
-    node: { id: nodeId, region: config.node.region },
-  });
-  const hearing = new Hearing({ hub });
-  const commands = new Commands({
-    rooms: new Rooms({ rules }),
-    memberships,
-    messages,
-    directMessages: new DirectMessages({ rules, messages, presence }),
-    readMarkers: new ReadMarkers({ rules, hub, receipts }),
-    typing,
-    presence,
-    listening: new Listening({ rules, memberships, hearing }),
-    search: new Search({ rules }),
-    synchronisation: new Synchronisation({ db, hearing }),
-  }, rates);
+    bus,
+    leases,
+    auth,
+    nodeId,
+    log,
+  }, parts);
 
   let draining = false;
   let port = config.http.port;

@@ -3,40 +3,13 @@
  * All faults are told in one message, before anything opens. Values of secrets are never in that message.
  */
 
+import { type BusConfig, readBus } from "./config/bus_config.ts";
+import { type DatabaseConfig, readDatabase } from "./config/database_config.ts";
+import { type Environment, EnvironmentReader } from "./config/environment.ts";
+import { type JwtConfig, readJwt } from "./config/jwt_config.ts";
+
+export type { BusConfig, DatabaseConfig, Environment, JwtConfig };
 export type Mode = "development" | "production";
-
-export type JwtConfig = {
-  readonly key: { readonly is: "secret"; readonly secret: string } | {
-    readonly is: "jwks";
-    readonly url: string;
-  };
-  /** Fixed here, never by a token. */
-  readonly algorithms: readonly string[];
-  readonly issuer: string | undefined;
-  readonly audience: string | undefined;
-};
-
-export type DatabaseConfig = {
-  readonly url: string;
-  readonly poolSize: number;
-  readonly appendLanes: number;
-  /** false behind PgBouncer in transaction mode before its version 1.21. */
-  readonly prepare: boolean;
-  readonly timeoutMs: number;
-};
-
-/** How nodes reach each other. */
-export type BusConfig = { readonly is: "memory" } | {
-  readonly is: "redis";
-  readonly url: string;
-  /** Of channels and keys: two deployments may share a server. */
-  readonly prefix: string;
-} | {
-  readonly is: "upstash";
-  readonly url: string;
-  readonly token: string;
-  readonly prefix: string;
-};
 
 export interface Config {
   readonly mode: Mode;
@@ -88,8 +61,6 @@ export interface Config {
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
 
-export type Environment = (name: string) => string | undefined;
-
 /** Values of development that are not in the environment; each one that is there wins. */
 export interface Defaults {
   databaseUrl?: string;
@@ -97,21 +68,13 @@ export interface Defaults {
   port?: number;
 }
 
-const SECRET_BYTES_MIN = 32;
-const HMAC = ["HS256"];
-const ASYMMETRIC = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
-
 /** Throws a TypeError that lists every fault of the environment, one a line. */
 export function readConfig(
   mode: Mode,
   defaults: Defaults = {},
   env: Environment = (name) => Deno.env.get(name),
 ): Config {
-  const from = new Reader(env);
-  const databaseUrl = from.url("DATABASE_URL", ["postgres:", "postgresql:"], defaults.databaseUrl);
-  if (databaseUrl === undefined) {
-    from.fault("DATABASE_URL", "is missing: postgres://user:password@host:5432/database");
-  }
+  const from = new EnvironmentReader(env);
   const config: Config = {
     mode,
     http: {
@@ -149,13 +112,7 @@ export function readConfig(
       idleMs: from.integer("CHAT_ONLINE_STATUS_TIMEOUT", 300_000, 100, 86_400_000),
       graceMs: from.integer("CHAT_PRESENCE_GRACE", 5_000, 0, 60_000),
     },
-    database: {
-      url: databaseUrl ?? "",
-      poolSize: from.integer("DATABASE_POOL_SIZE", 10, 1, 200),
-      appendLanes: from.integer("DATABASE_APPEND_LANES", 8, 1, 64),
-      prepare: from.flag("DATABASE_PREPARE", true),
-      timeoutMs: from.integer("DATABASE_TIMEOUT", 5_000, 100, 60_000),
-    },
+    database: readDatabase(from, defaults.databaseUrl),
     jwt: readJwt(from, defaults.jwtSecret),
     delivery: {
       sweepMs: from.integer("CHAT_SWEEP_INTERVAL", 5_000, 50, 600_000),
@@ -172,118 +129,4 @@ export function readConfig(
   };
   from.throwIfFaulty();
   return Object.freeze(config);
-}
-
-/** REDIS_URL wins: one connection over TCP does what dozens of requests do over REST. */
-function readBus(from: Reader): BusConfig {
-  const prefix = from.text("REDIS_PREFIX", "scroll-chat:");
-  const redis = from.url("REDIS_URL", ["redis:", "rediss:"]);
-  const url = from.url("UPSTASH_REDIS_REST_URL", ["https:", "http:"]);
-  const token = from.optional("UPSTASH_REDIS_REST_TOKEN");
-  if (url !== undefined && /[?#@]/.test(url)) {
-    from.fault(
-      "UPSTASH_REDIS_REST_URL",
-      "must have no user and no query: the token has a variable of its own",
-    );
-  }
-  if (url !== undefined && token === undefined) {
-    from.fault("UPSTASH_REDIS_REST_TOKEN", "is missing beside UPSTASH_REDIS_REST_URL");
-  }
-  if (from.optional("UPSTASH_REDIS_REST_URL") === undefined && token !== undefined) {
-    from.fault("UPSTASH_REDIS_REST_URL", "is missing beside UPSTASH_REDIS_REST_TOKEN");
-  }
-  if (redis !== undefined) return { is: "redis", url: redis, prefix };
-  if (url !== undefined) return { is: "upstash", url: url.replace(/\/+$/, ""), token: token ?? "", prefix };
-  return { is: "memory" };
-}
-
-function readJwt(from: Reader, fallback: string | undefined): JwtConfig {
-  const url = from.url("JWT_JWKS_URL", ["http:", "https:"]);
-  const given = from.optional("JWT_SECRET");
-  const secret = given ?? (url === undefined ? fallback : undefined);
-  if (url !== undefined && given !== undefined) {
-    from.fault("JWT_SECRET", "and JWT_JWKS_URL are both set: keep one");
-  }
-  if (url === undefined && secret === undefined) from.fault("JWT_SECRET", "or JWT_JWKS_URL is missing");
-  if (secret !== undefined && new TextEncoder().encode(secret).length < SECRET_BYTES_MIN) {
-    from.fault("JWT_SECRET", `must have at least ${SECRET_BYTES_MIN} bytes`);
-  }
-  const known = url === undefined ? HMAC : ASYMMETRIC;
-  const algorithms = from.list("JWT_ALGORITHMS", url === undefined ? HMAC : ["RS256", "ES256", "EdDSA"]);
-  const unknown = algorithms.filter((name) => !known.includes(name));
-  if (unknown.length > 0) {
-    from.fault("JWT_ALGORITHMS", `may name ${known.join(", ")} here, not ${unknown.join(", ")}`);
-  }
-  return {
-    key: url === undefined ? { is: "secret", secret: secret ?? "" } : { is: "jwks", url },
-    algorithms,
-    issuer: from.optional("JWT_ISSUER"),
-    audience: from.optional("JWT_AUDIENCE"),
-  };
-}
-
-/** Reads typed values and gathers faults; an empty variable counts as not set. */
-class Reader {
-  readonly #faults: string[] = [];
-  readonly #env: Environment;
-
-  constructor(env: Environment) {
-    this.#env = env;
-  }
-
-  fault(name: string, text: string): void {
-    this.#faults.push(`${name} ${text}`);
-  }
-
-  throwIfFaulty(): void {
-    if (this.#faults.length > 0) throw new TypeError(`Bad environment:\n  ${this.#faults.join("\n  ")}`);
-  }
-
-  optional(name: string): string | undefined {
-    const value = this.#env(name)?.trim();
-    return value === "" ? undefined : value;
-  }
-
-  text(name: string, fallback: string): string {
-    return this.optional(name) ?? fallback;
-  }
-
-  integer(name: string, fallback: number, min: number, max: number): number {
-    const text = this.optional(name);
-    if (text === undefined) return fallback;
-    const value = /^\d{1,15}$/.test(text) ? Number(text) : NaN;
-    if (value >= min && value <= max) return value;
-    this.fault(name, `must be a whole number from ${min} to ${max}, not "${text}"`);
-    return fallback;
-  }
-
-  flag(name: string, fallback: boolean): boolean {
-    const text = this.optional(name)?.toLowerCase();
-    if (text === undefined) return fallback;
-    if (text === "true" || text === "1") return true;
-    if (text === "false" || text === "0") return false;
-    this.fault(name, `must be true or false, not "${text}"`);
-    return fallback;
-  }
-
-  list(name: string, fallback: readonly string[]): readonly string[] {
-    const items = this.optional(name)?.split(",").map((item) => item.trim()).filter((item) => item !== "");
-    return items === undefined || items.length === 0 ? fallback : items;
-  }
-
-  oneOf<T extends string>(name: string, choices: readonly T[], fallback: T): T {
-    const text = this.optional(name);
-    const choice = choices.find((known) => known === text);
-    if (text !== undefined && choice === undefined) this.fault(name, `must be one of ${choices.join(", ")}`);
-    return choice ?? fallback;
-  }
-
-  /** The value is not repeated in a fault: a URL may hold a password. */
-  url(name: string, protocols: readonly string[], fallback?: string): string | undefined {
-    const text = this.optional(name) ?? fallback;
-    if (text === undefined) return undefined;
-    if (URL.canParse(text) && protocols.includes(new URL(text).protocol)) return text;
-    this.fault(name, `must be a URL that starts with ${protocols.map((p) => `${p}//`).join(" or ")}`);
-    return undefined;
-  }
 }

@@ -7,10 +7,11 @@ import type { Admission, Ticket } from "../chat/admission.ts";
 import { ChatError } from "../protocol/errors.ts";
 import { newRequestId } from "../protocol/ids.ts";
 import { SUBPROTOCOL, SUBPROTOCOL_BATCH, SUBPROTOCOL_BEARER } from "../protocol/limits.ts";
-import type { Caller } from "./caller.ts";
+import type { Caller } from "../sockets/caller.ts";
+import type { SocketUses } from "../sockets/framed_socket.ts";
+import { logFault } from "../sockets/guard.ts";
 import { CommandLoop, type LoopUses } from "./command_loop.ts";
-import { logFault } from "./guard.ts";
-import { NativeSocket, type SocketUses } from "./socket.ts";
+import { NativeSocket } from "./socket.ts";
 
 const WEBSOCKET_VERSION = "13";
 

@@ -1,221 +1,27 @@
-/**
- * One native socket as a transport: frames in, frames out, closed for a reason. What frames say is read in
- * command_loop.ts. Nothing here throws into the runtime, where an error in a handler would end the process.
- */
-import type { WorkQueue } from "../chat/work_queue.ts";
+/** One native socket: frames of the native wire, gathered for clients that offered it. */
 import type { Outlet } from "../delivery/connection.ts";
-import type { Log } from "../log.ts";
-import { closeCodes, type CloseReason } from "../protocol/close_codes.ts";
-import { Farewell } from "./farewell.ts";
-import { guard } from "./guard.ts";
-import type { SocketWarden, Watch } from "./socket_warden.ts";
+import { FramedSocket, type SocketUses } from "../sockets/framed_socket.ts";
 import { Gatherer, nativeWire } from "./wire.ts";
 
-export interface SocketUses {
-  work: WorkQueue;
-  warden: SocketWarden;
-  maxFrameBytes: number;
-  log: Log;
-}
-
-/** What listens to a socket. None of these may throw; the socket guards itself all the same. */
-export interface FrameListener {
-  opened(): void;
-  /** One text frame, in its turn. `done`: when all that it asked for has been answered. */
-  received(text: string, done: () => void): void;
-  /** A frame that is not text. */
-  receivedBinary(): void;
-  ended(): void;
-}
-
-/** Frames that a socket may have sent and that are not done with. */
-const UNDONE_FRAMES_MAX = 1_000;
-const UNDONE_CHARS_MAX = 4 * 1024 * 1024;
-/** Once all sockets together have so much of it on the node, each is held to less. */
-const CROWDED_CHARS = 128 * 1024 * 1024;
-const CROWDED_SHARE_CHARS = 256 * 1024;
-/** The runtime tells nothing at all of a client that went while it was being upgraded. */
-const OPEN_WITHIN_MS = 10_000;
-
-export class NativeSocket implements Outlet {
+export class NativeSocket extends FramedSocket implements Outlet {
   readonly wire = nativeWire;
-  readonly peer: string;
-  readonly #uses: SocketUses;
-  readonly #watch: Watch;
   readonly #gatherer: Gatherer | undefined;
-  /** Set before it is attached. */
-  listener: FrameListener | undefined;
-  #socket: WebSocket | undefined;
-  #opening: ReturnType<typeof setTimeout> | undefined;
-  #messages = 0;
-  #undoneFrames = 0;
-  #undoneChars = 0;
-  #closed = false;
-  #farewell: Farewell | undefined;
-  #gone = false;
 
   constructor(peer: string, batch: boolean, uses: SocketUses) {
-    this.peer = peer;
-    this.#uses = uses;
-    this.#watch = uses.warden.watch({ peer, messages: () => this.#messages });
-    this.#gatherer = batch ? new Gatherer((frame) => this.#write(frame)) : undefined;
+    super(peer, uses);
+    this.#gatherer = batch ? new Gatherer((frame) => super.send(frame)) : undefined;
   }
 
-  /** The only step between the upgrade and its response: it sets fields and cannot fail. */
-  attach(socket: WebSocket): void {
-    this.#socket = socket;
-    socket.binaryType = "arraybuffer"; // a Blob is kept outside of the heap until somebody collects it
-    socket.onopen = () => this.#guard(() => this.#opened());
-    socket.onmessage = (event) => this.#guard(() => this.#received(event.data));
-    socket.onclose = () => this.#guard(() => this.#ended());
-    socket.onerror = () => this.#guard(() => this.#opening !== undefined && this.#ended()); // else a close follows
-    this.#opening = setTimeout(() => this.#guard(() => this.#ended()), OPEN_WITHIN_MS);
-  }
-
-  /** It was never upgraded. */
-  abandon(): void {
-    this.#guard(() => this.#ended());
-  }
-
-  send(frame: string): void {
-    if (this.#gatherer === undefined) this.#write(frame);
+  override send(frame: string): void {
+    if (this.#gatherer === undefined) super.send(frame);
     else this.#gatherer.add(frame);
   }
 
-  queuedBytes(): number {
-    return (this.#socket?.bufferedAmount ?? 0) + (this.#gatherer?.waitingBytes ?? 0);
+  override queuedBytes(): number {
+    return super.queuedBytes() + (this.#gatherer?.waitingBytes ?? 0);
   }
 
-  close(code: number, reason: string): void {
-    if (this.#closed) return;
-    const { log } = this.#uses;
-    const queuedBytes = this.queuedBytes();
-    guard(log, "socket.fault", () => this.#gatherer?.close());
-    this.#stopWorking();
-    // the reasons that say something of the client; a client that goes, or a restart, is no news
-    if (code >= 4000 || code === closeCodes.too_large.code) {
-      log.info("socket.closing", { code, reason, queuedBytes });
-    }
-    guard(log, "socket.fault", () => this.#watch.closing());
-    const isReading = code !== closeCodes.slow_consumer.code;
-    const canBeTold = this.#uses.warden.isOn && this.#opening === undefined;
-    if (!isReading || !canBeTold) return this.#finish(code, reason);
-    this.#farewell = new Farewell({
-      isClear: () => this.#socket?.bufferedAmount === 0,
-      say: () => this.#socket?.readyState === WebSocket.OPEN && this.#watch.say(closeFrame(code, reason)),
-      finish: () => this.#finish(code, reason),
-    });
-    guard(log, "socket.fault", () => this.#farewell?.begin());
-  }
-
-  #finish(code: number, reason: string): void {
-    guard(this.#uses.log, "socket.fault", () => {
-      if (this.#opening !== undefined) this.#ended();
-      else if ((this.#socket?.readyState ?? WebSocket.CLOSED) <= WebSocket.OPEN) {
-        this.#socket?.close(code, reason);
-      }
-    });
-  }
-
-  closeFor(reason: CloseReason): void {
-    this.close(closeCodes[reason].code, reason);
-  }
-
-  #write(frame: string): void {
-    guard(this.#uses.log, "socket.fault", () => {
-      if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(frame);
-    });
-  }
-
-  #opened(): void {
-    clearTimeout(this.#opening);
-    this.#opening = undefined;
-    if (this.#gone) this.#socket?.close();
-    else this.listener?.opened();
-  }
-
-  #received(data: unknown): void {
-    this.#messages++;
-    if (this.#closed) return this.#farewell?.read(typeof data === "string" ? data.length : 0);
-    const { maxFrameBytes } = this.#uses;
-    if (typeof data !== "string") {
-      const bytes = data instanceof ArrayBuffer ? data.byteLength : 0;
-      return bytes > maxFrameBytes ? this.closeFor("too_large") : this.#takeBinary();
-    }
-    // characters are at most as many as bytes, and bytes at most three times as many
-    const tooLarge = data.length > maxFrameBytes ||
-      (data.length * 3 > maxFrameBytes && new TextEncoder().encode(data).length > maxFrameBytes);
-    if (tooLarge) return this.closeFor("too_large");
-    this.#takeText(data);
-  }
-
-  /** What is in it is not kept. */
-  #takeBinary(): void {
-    this.#take(0, (done) => {
-      done();
-      this.listener?.receivedBinary();
-    });
-  }
-
-  #takeText(text: string): void {
-    this.#take(text.length, (done) => this.listener?.received(text, done));
-  }
-
-  #take(chars: number, read: (done: () => void) => void): void {
-    const { work } = this.#uses;
-    const undone = this.#undoneChars + chars;
-    const isTooMuch = this.#undoneFrames >= UNDONE_FRAMES_MAX || undone > UNDONE_CHARS_MAX ||
-      (undone > CROWDED_SHARE_CHARS && work.heldChars + chars > CROWDED_CHARS);
-    if (isTooMuch) return this.closeFor("too_much");
-    this.#undoneFrames++;
-    this.#undoneChars += chars;
-    work.hold(chars);
-    let isDone = false;
-    const done = (): void => {
-      if (isDone || this.#closed) return;
-      isDone = true;
-      this.#undoneFrames--;
-      this.#undoneChars -= chars;
-      work.hold(-chars);
-    };
-    work.add(this, () => this.#guard(() => read(done)));
-  }
-
-  /** Whatever it had sent is forgotten. */
-  #stopWorking(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#uses.work.drop(this);
-    this.#uses.work.hold(-this.#undoneChars);
-  }
-
-  #ended(): void {
-    if (this.#gone) return;
-    this.#gone = true;
-    clearTimeout(this.#opening);
-    this.#opening = undefined;
-    this.#farewell?.end();
-    this.#stopWorking();
-    this.#detach();
-    this.#watch.end();
+  protected override flush(): void {
     this.#gatherer?.close();
-    this.listener?.ended();
   }
-
-  /** The runtime holds on to a socket that has ended for half its idle timeout; not to all that it knew of. */
-  #detach(): void {
-    const socket = this.#socket;
-    if (socket === undefined || socket.readyState === WebSocket.CONNECTING) return; // it may yet open
-    socket.onmessage = socket.onclose = socket.onerror = null;
-    this.#socket = undefined;
-  }
-
-  #guard(action: () => void): void {
-    if (!guard(this.#uses.log, "socket.fault", action)) this.closeFor("restart");
-  }
-}
-
-function closeFrame(code: number, reason: string): Uint8Array<ArrayBuffer> {
-  const text = new TextEncoder().encode(reason);
-  return new Uint8Array([0x88, 2 + text.length, code >> 8, code & 255, ...text]);
 }

@@ -9,11 +9,11 @@ import { Connection, type Outlet } from "../../src/delivery/connection.ts";
 import { createLog, type Log } from "../../src/log.ts";
 import { newConnectionId, type UserId } from "../../src/protocol/ids.ts";
 import { toJson } from "../../src/protocol/json_text.ts";
-import { callerOf } from "../../src/ws/caller.ts";
+import { callerOf } from "../../src/sockets/caller.ts";
 import { NativeDoor, type NativeDoorOptions } from "../../src/ws/door.ts";
-import type { FrameListener } from "../../src/ws/socket.ts";
+import type { FrameListener } from "../../src/sockets/framed_socket.ts";
 import { NativeSocket } from "../../src/ws/socket.ts";
-import { SocketWarden } from "../../src/ws/socket_warden.ts";
+import { SocketWarden } from "../../src/sockets/socket_warden.ts";
 
 export class Planted extends Error {
   override readonly name = "Planted";

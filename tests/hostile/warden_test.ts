@@ -5,12 +5,12 @@ import { readLines, taskCommand } from "../helpers/node_process.ts";
 import { frame, OPCODE, RawClient } from "../helpers/raw_client.ts";
 import { JWT_SECRET } from "../helpers/test_app.ts";
 import { createLog } from "../../src/log.ts";
-import { callerOf } from "../../src/ws/caller.ts";
-import { tooManyIdle } from "../../src/ws/idle_peers.ts";
-import { expandIpv6, openLibc, peerKey } from "../../src/ws/libc.ts";
-import { Peers } from "../../src/ws/peers.ts";
-import { SocketWarden } from "../../src/ws/socket_warden.ts";
-import { Tally, toEnd, unfinishedLimits } from "../../src/ws/unfinished.ts";
+import { callerOf } from "../../src/sockets/caller.ts";
+import { tooManyIdle } from "../../src/sockets/idle_peers.ts";
+import { expandIpv6, openLibc, peerKey } from "../../src/sockets/libc.ts";
+import { Peers } from "../../src/sockets/peers.ts";
+import { SocketWarden } from "../../src/sockets/socket_warden.ts";
+import { Tally, toEnd, unfinishedLimits } from "../../src/sockets/unfinished.ts";
 import { MIB, pause, startTarget } from "./target.ts";
 
 Deno.test("expandIpv6() and peerKey() have one spelling for every spelling of an address", () => {
