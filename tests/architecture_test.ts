@@ -16,7 +16,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   files: ["protocol", "log", "metrics", "type config"],
   delivery: ["protocol", "store", "bus", "log", "metrics", "type config"],
   chat: ["protocol", "store", "bus", "files", "delivery", "log", "metrics", "type config"],
-  http: ["protocol", "chat", "delivery", "log", "metrics", "type config"],
+  http: ["protocol", "chat", "delivery", "sockets", "log", "metrics", "type config"],
   sockets: ["protocol", "chat", "delivery", "log", "metrics", "type config"],
   ws: ["protocol", "chat", "delivery", "sockets", "log", "metrics", "type config"],
   socketio: ["protocol", "chat", "delivery", "sockets", "log", "metrics", "type config"],

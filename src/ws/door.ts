@@ -10,10 +10,9 @@ import { SUBPROTOCOL, SUBPROTOCOL_BATCH, SUBPROTOCOL_BEARER } from "../protocol/
 import type { Caller } from "../sockets/caller.ts";
 import type { SocketUses } from "../sockets/framed_socket.ts";
 import { logFault } from "../sockets/guard.ts";
+import { requireHandshake, WEBSOCKET_VERSION } from "../sockets/handshake.ts";
 import { CommandLoop, type LoopUses } from "./command_loop.ts";
 import { NativeSocket } from "./socket.ts";
-
-const WEBSOCKET_VERSION = "13";
 
 export interface NativeDoorOptions extends SocketUses, LoopUses {
   admission: Admission;
@@ -127,19 +126,6 @@ export class NativeDoor {
       response.headers.set("sec-websocket-version", WEBSOCKET_VERSION);
     }
     return response;
-  }
-}
-
-/** What the runtime lets pass and RFC 6455 does not. It looks at Connection itself. */
-function requireHandshake(request: Request): void {
-  if (request.method !== "GET") throw new ChatError("method_not_allowed", "Expected GET", { allow: "GET" });
-  const offered = (request.headers.get("upgrade") ?? "").toLowerCase().split(",").map((name) => name.trim());
-  if (!offered.includes("websocket")) throw new ChatError("upgrade_required");
-  if (request.headers.get("sec-websocket-version") !== WEBSOCKET_VERSION) {
-    throw new ChatError("upgrade_required", `Sec-WebSocket-Version: Expected ${WEBSOCKET_VERSION}`);
-  }
-  if (!/^[+/0-9A-Za-z]{22}==$/.test(request.headers.get("sec-websocket-key") ?? "")) {
-    throw new ChatError("invalid_request", "Sec-WebSocket-Key: Expected 16 bytes in base64");
   }
 }
 
