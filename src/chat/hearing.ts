@@ -7,6 +7,7 @@ import type { CatchUp } from "../delivery/catch_up.ts";
 import type { Connection } from "../delivery/connection.ts";
 import type { Hub } from "../delivery/hub.ts";
 import { roomTopic } from "../delivery/pushes.ts";
+import type { Subscription } from "../delivery/subscription.ts";
 import { ChatError } from "../protocol/errors.ts";
 import type { RoomId } from "../protocol/ids.ts";
 import { ROOMS_HEARD_MAX } from "../protocol/limits.ts";
@@ -15,11 +16,14 @@ const OVERFLOWS_MAX = 3;
 
 /** One room about to be heard. */
 export interface Heard {
-  readonly catchUp: CatchUp;
   /** In the turn of the answer. */
   goLive(): void;
   /** There will be no answer. */
   undo(): void;
+}
+
+export interface CaughtUp extends Heard {
+  readonly catchUp: CatchUp;
 }
 
 export class Hearing {
@@ -33,36 +37,14 @@ export class Hearing {
     return this.#hub.hears(connection, roomId) || this.#hub.roomsHeardBy(connection) < ROOMS_HEARD_MAX;
   }
 
+  /** Live pushes wait from now on. Several rooms of one command start in the same turn, or two of them could wait for each other. */
+  start(connection: Connection, roomId: RoomId): Start {
+    return new Start(this.#hub, connection, roomId);
+  }
+
   /** Rejects with what `read` throws; nothing is heard then. */
-  async begin(connection: Connection, roomId: RoomId, read: () => Promise<CatchUp>): Promise<Heard> {
-    const topic = roomTopic(roomId);
-    const heardBefore = this.#hub.hears(connection, roomId);
-    const { subscription, open } = this.#hub.hear(connection, topic);
-    const stop = () => this.#hub.stopHearing(connection, topic, subscription);
-    const undo = () => {
-      if (heardBefore && !subscription.ended) connection.tellObject("room_left", { roomId });
-      stop();
-    };
-    try {
-      await open;
-      for (let overflows = 0; overflows < OVERFLOWS_MAX; overflows++) {
-        const catchUp = await read();
-        if (catchUp.isDirect) {
-          stop(); // its pushes come through the inbox
-          return { catchUp, goLive: () => {}, undo: () => {} };
-        }
-        this.#hub.startAt(topic, catchUp.seq);
-        if (subscription.ended) {
-          throw new ChatError("unavailable", "Asked for again, or the connection has ended");
-        }
-        if (subscription.ready) return { catchUp, goLive: () => subscription.goLive(catchUp.seq), undo };
-        subscription.restart();
-      }
-      throw new ChatError("busy", "More comes in than can be caught up with");
-    } catch (fault) {
-      undo();
-      throw fault;
-    }
+  begin(connection: Connection, roomId: RoomId, read: () => Promise<CatchUp>): Promise<CaughtUp> {
+    return this.start(connection, roomId).catchUp(read);
   }
 
   /** Throws `not_found` if the connection does not hear the room. */
@@ -71,5 +53,73 @@ export class Hearing {
       throw new ChatError("not_found", "This connection does not hear the room");
     }
     this.#hub.stopHearing(connection, roomTopic(roomId));
+  }
+}
+
+/** The pushes of one room wait for the answer that they follow. */
+export class Start implements Heard {
+  readonly roomId: RoomId;
+  readonly #hub: Hub;
+  readonly #connection: Connection;
+  readonly #heardBefore: boolean;
+  readonly #subscription: Subscription;
+  #seq = 0;
+  /** Whatever is read of the primary after it has settled leaves no hole before what waits. */
+  readonly open: Promise<void>;
+
+  constructor(hub: Hub, connection: Connection, roomId: RoomId) {
+    this.roomId = roomId;
+    this.#hub = hub;
+    this.#connection = connection;
+    this.#heardBefore = hub.hears(connection, roomId);
+    const { subscription, open } = hub.hear(connection, roomTopic(roomId));
+    this.#subscription = subscription;
+    this.open = open;
+  }
+
+  /** There is nothing to catch up with: the room stood at `seq` when it was read after `open`. False if it must be read. */
+  isAt(seq: number): boolean {
+    this.#hub.startAt(roomTopic(this.roomId), seq);
+    this.#seq = seq;
+    return this.#subscription.ready;
+  }
+
+  /** Rejects with what `read` throws; nothing is heard then. */
+  async catchUp(read: () => Promise<CatchUp>): Promise<CaughtUp> {
+    try {
+      await this.open;
+      for (let overflows = 0; overflows < OVERFLOWS_MAX; overflows++) {
+        const catchUp = await read();
+        if (catchUp.isDirect) {
+          this.#stop(); // its pushes come through the inbox
+          return { catchUp, goLive: () => {}, undo: () => {} };
+        }
+        const isReady = this.isAt(catchUp.seq);
+        if (this.#subscription.ended) {
+          throw new ChatError("unavailable", "Asked for again, or the connection has ended");
+        }
+        if (isReady) return { catchUp, goLive: () => this.goLive(), undo: () => this.undo() };
+        this.#subscription.restart();
+      }
+      throw new ChatError("busy", "More comes in than can be caught up with");
+    } catch (fault) {
+      this.undo();
+      throw fault;
+    }
+  }
+
+  goLive(): void {
+    this.#subscription.goLive(this.#seq);
+  }
+
+  undo(): void {
+    if (this.#heardBefore && !this.#subscription.ended) {
+      this.#connection.tellObject("room_left", { roomId: this.roomId });
+    }
+    this.#stop();
+  }
+
+  #stop(): void {
+    this.#hub.stopHearing(this.#connection, roomTopic(this.roomId), this.#subscription);
   }
 }

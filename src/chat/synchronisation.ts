@@ -12,10 +12,18 @@ import type { Position } from "../protocol/models.ts";
 import type { Database } from "../store/database.ts";
 import { listStandings, type Standing } from "../store/memberships.ts";
 import type { Call } from "./actor.ts";
-import type { Heard, Hearing } from "./hearing.ts";
+import type { Heard, Hearing, Start } from "./hearing.ts";
 import { refusal } from "./refusals.ts";
 
 const READS_AT_ONCE = 4;
+
+type Known = Map<RoomId, Position>;
+
+/** A room to be read, and its pushes if they wait already. */
+interface Work {
+  room: Standing;
+  start?: Start | undefined;
+}
 
 /** What one sync has gathered so far. */
 interface Gathered {
@@ -37,20 +45,17 @@ export class Synchronisation {
   }
 
   async sync(call: Call, ask: CommandInput<"sync">): Promise<JsonText> {
-    const known = new Map(Object.entries(ask.positions)) as Map<RoomId, Position>;
+    const known = new Map(Object.entries(ask.positions)) as Known;
     const { epoch, inboxSeq, rooms } = await listStandings(this.#db, call.actor.userId);
     const mine = new Set(rooms.map((room) => room.roomId));
     const gone = [...known.keys()].filter((roomId) => !mine.has(roomId));
     const gathered: Gathered = { told: [], bytes: 0, more: false, gone, unheard: [], begun: [] };
-
-    const work = rooms.filter(({ lastSeq, type }) => type !== "DIRECT" || lastSeq > 0).values();
-    const workers = Array.from({ length: READS_AT_ONCE }, async () => {
-      for (const room of work) await this.#take(call, room, known.get(room.roomId), epoch, gathered);
-    });
-    const failed = (await Promise.allSettled(workers)).find((worker) => worker.status === "rejected");
-    if (failed !== undefined) {
+    try {
+      const behind = await this.#takeCurrent(call, rooms, known, epoch, gathered);
+      await this.#takeBehind(call, behind, known, epoch, gathered);
+    } catch (fault) {
       for (const heard of gathered.begun) heard.undo();
-      throw failed.reason;
+      throw fault;
     }
     call.afterAnswer(() => {
       for (const heard of gathered.begun) heard.goLive();
@@ -65,20 +70,73 @@ export class Synchronisation {
     });
   }
 
+  /**
+   * Rooms of which there is nothing to tell are heard all together: most of those of a client that was away for seconds,
+   * and when a node has died, thousands of such clients come at once. Answers the others.
+   */
+  async #takeCurrent(
+    call: Call,
+    rooms: readonly Standing[],
+    known: Known,
+    epoch: string,
+    into: Gathered,
+  ): Promise<Work[]> {
+    const { actor, connection } = call;
+    const work: Work[] = [];
+    const starts: Start[] = [];
+    for (const room of rooms) {
+      if (room.type === "DIRECT" && room.lastSeq === 0) continue;
+      const isCurrent = isAt(known.get(room.roomId), epoch, room.lastSeq);
+      const hears = connection !== undefined && room.type !== "DIRECT";
+      if (!isCurrent || (hears && !this.#hearing.hasPlace(connection, room.roomId))) work.push({ room });
+      else if (hears) starts.push(this.#hearing.start(connection, room.roomId));
+    }
+    if (starts.length === 0) return work;
+    into.begun.push(...starts);
+    await Promise.all(starts.map((start) => start.open));
+    const now = await listStandings(this.#db, actor.userId);
+    const standings = new Map(now.rooms.map((room) => [room.roomId, room]));
+    for (const start of starts) {
+      const room = standings.get(start.roomId);
+      if (room === undefined) {
+        start.undo();
+        into.gone.push(start.roomId);
+      } else if (!isAt(known.get(room.roomId), now.epoch, room.lastSeq) || !start.isAt(room.lastSeq)) {
+        work.push({ room, start });
+      }
+    }
+    return work;
+  }
+
+  async #takeBehind(
+    call: Call,
+    behind: readonly Work[],
+    known: Known,
+    epoch: string,
+    into: Gathered,
+  ): Promise<void> {
+    const work = behind.values();
+    const workers = Array.from({ length: READS_AT_ONCE }, async () => {
+      for (const each of work) await this.#take(call, each, known.get(each.room.roomId), epoch, into);
+    });
+    const failed = (await Promise.allSettled(workers)).find((worker) => worker.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
+  }
+
   /** One room: nothing to tell if the position is current; a socket hears it in any case. */
   async #take(
     call: Call,
-    room: Standing,
+    { room, start }: Work,
     since: Position | undefined,
     epoch: string,
     into: Gathered,
   ): Promise<void> {
-    const current = since?.epoch === epoch && since.seq === room.lastSeq;
-    if (into.bytes > SYNC_BYTES_MAX && !current) {
+    const current = isAt(since, epoch, room.lastSeq);
+    if (into.bytes > SYNC_BYTES_MAX && !current && start === undefined) {
       into.more = true;
       return;
     }
-    const found = await this.#catchUp(call, room, since, current, into);
+    const found = await this.#catchUp(call, { room, start }, since, current, into);
     if (found === "gone") into.gone.push(room.roomId);
     else if (found !== undefined && !(found.epoch === since?.epoch && found.seq === since.seq)) {
       into.told.push(found.json);
@@ -88,22 +146,24 @@ export class Synchronisation {
 
   async #catchUp(
     { actor, connection }: Call,
-    { roomId, type }: Standing,
+    { room: { roomId, type }, start }: Work,
     since: Position | undefined,
     current: boolean,
     into: Gathered,
   ): Promise<CatchUp | undefined | "gone"> {
     const read = () => readCatchUp(this.#db, { roomId, userId: actor.userId, since });
     const hears = connection !== undefined && type !== "DIRECT";
-    if (hears && !this.#hearing.hasPlace(connection, roomId)) into.unheard.push(roomId);
-    else if (hears) {
+    if (hears && start === undefined && !this.#hearing.hasPlace(connection, roomId)) {
+      into.unheard.push(roomId);
+    } else if (hears) {
       try {
-        const heard = await this.#hearing.begin(connection, roomId, async () => {
+        const beginning = start ?? this.#hearing.start(connection, roomId);
+        const heard = await beginning.catchUp(async () => {
           const found = await read();
           if (found === undefined) throw refusal("not_found");
           return found;
         });
-        into.begun.push(heard);
+        if (start === undefined) into.begun.push(heard);
         return heard.catchUp;
       } catch (fault) {
         if (fault instanceof ChatError && fault.code === "not_found") return "gone";
@@ -113,3 +173,6 @@ export class Synchronisation {
     return current ? undefined : await read() ?? "gone";
   }
 }
+
+const isAt = (position: Position | undefined, epoch: string, seq: number): boolean =>
+  position?.epoch === epoch && position.seq === seq;
