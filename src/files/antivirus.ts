@@ -9,7 +9,11 @@ export type Verdict = { is: "clean" } | { is: "infected"; signature: string };
 /** The same scan may succeed later: the file stays pending. */
 export class ScannerUnavailable extends Error {
   override readonly name = "ScannerUnavailable";
-  constructor(message: string, readonly retryAfterMs: number, options?: ErrorOptions) {
+  constructor(
+    message: string,
+    readonly retryAfterMs: number,
+    options?: ErrorOptions,
+  ) {
     super(message, options);
   }
 }
@@ -41,7 +45,11 @@ export class Antivirus {
   constructor(readonly options: AntivirusOptions, _log: Log) {}
 
   /** For metrics: "open" means that scans are refused at once. */
-  get state(): { circuit: "closed" | "open" | "half_open"; running: number; queued: number } {
+  get state(): {
+    circuit: "closed" | "open" | "half_open";
+    running: number;
+    queued: number;
+  } {
     return { circuit: "closed", running: 0, queued: 0 };
   }
 

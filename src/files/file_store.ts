@@ -16,7 +16,11 @@ export interface FileStore extends AsyncDisposable {
    * The whole file, or the bytes of a range: an end beyond the file is its end. FileMissing is thrown here, not later;
    * the reader must read to the end or cancel.
    */
-  get(key: string, range: ByteRange | undefined, signal?: AbortSignal): Promise<ReadableStream<Uint8Array>>;
+  get(
+    key: string,
+    range: ByteRange | undefined,
+    signal?: AbortSignal,
+  ): Promise<ReadableStream<Uint8Array>>;
   /** What is missing counts as deleted. */
   delete(keys: readonly string[]): Promise<void>;
   /** In no order. What is put or deleted meanwhile may be there or not. */
@@ -58,7 +62,11 @@ const KEY = /^[A-Za-z0-9_-]{8,128}$/;
 
 /** A key is a path or part of a URL: a key of any other shape is a fault of ours. */
 export function assertKey(key: string): void {
-  if (!KEY.test(key)) throw new TypeError("A key of a file has 8 to 128 letters, digits, _ and -");
+  if (!KEY.test(key)) {
+    throw new TypeError(
+      "A key of a file has 8 to 128 letters, digits, _ and -",
+    );
+  }
 }
 
 /** 160 random bits. */

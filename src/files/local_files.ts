@@ -37,7 +37,10 @@ export class LocalFiles implements FileStore {
     const ownId = crypto.randomUUID();
     const unfinished = join(folder, UNFINISHED);
     await Deno.mkdir(unfinished, { recursive: true, mode: 0o700 });
-    const lock = await Deno.open(join(unfinished, `${ownId}.lock`), { write: true, createNew: true });
+    const lock = await Deno.open(join(unfinished, `${ownId}.lock`), {
+      write: true,
+      createNew: true,
+    });
     try {
       await lock.lock(true);
       await Deno.mkdir(join(unfinished, ownId), { mode: 0o700 }); // after the lock: a folder without one is nobody's
@@ -56,7 +59,12 @@ export class LocalFiles implements FileStore {
     { signal }: { signal: AbortSignal; mimeType: string },
   ): Promise<{ bytes: number }> {
     const path = this.#pathOf(key);
-    const temp = join(this.#folder, UNFINISHED, this.#ownId, `${key}.${crypto.randomUUID()}`);
+    const temp = join(
+      this.#folder,
+      UNFINISHED,
+      this.#ownId,
+      `${key}.${crypto.randomUUID()}`,
+    );
     try {
       const bytes = await writeNew(temp, untilAborted(body, signal));
       await onDisk(async () => {
@@ -81,8 +89,12 @@ export class LocalFiles implements FileStore {
     const file = await onDisk(() => Deno.open(path), () => {
       throw new FileMissing(key);
     });
-    let left = range === undefined ? Infinity : Math.max(range.end - range.start, 0);
-    if (range !== undefined && range.start > 0) await file.seek(range.start, Deno.SeekMode.Start);
+    let left = range === undefined
+      ? Infinity
+      : Math.max(range.end - range.start, 0);
+    if (range !== undefined && range.start > 0) {
+      await file.seek(range.start, Deno.SeekMode.Start);
+    }
     return pulled(async () => {
       signal?.throwIfAborted();
       const buffer = new Uint8Array(Math.min(PIECE_BYTES, left));
@@ -102,8 +114,16 @@ export class LocalFiles implements FileStore {
     for (const shard of await namesIn(this.#folder)) {
       if (shard === UNFINISHED) continue;
       for (const key of await namesIn(join(this.#folder, shard))) {
-        const info = await Deno.stat(join(this.#folder, shard, key)).catch(() => undefined);
-        if (info?.isFile) yield { key, bytes: info.size, modifiedAt: info.mtime ?? new Date(0) };
+        const info = await Deno.stat(join(this.#folder, shard, key)).catch(() =>
+          undefined
+        );
+        if (info?.isFile) {
+          yield {
+            key,
+            bytes: info.size,
+            modifiedAt: info.mtime ?? new Date(0),
+          };
+        }
       }
     }
   }
@@ -121,7 +141,9 @@ export class LocalFiles implements FileStore {
         removed += (await namesIn(path)).length;
         await Deno.remove(path, { recursive: true }).catch(() => {});
         await Deno.remove(`${path}.lock`).catch(() => {});
-      } else if (!names.includes(name.slice(0, -".lock".length)) && await isOld(path)) {
+      } else if (
+        !names.includes(name.slice(0, -".lock".length)) && await isOld(path)
+      ) {
         await Deno.remove(path).catch(() => {});
       }
     }
@@ -142,8 +164,13 @@ export class LocalFiles implements FileStore {
   }
 }
 
-async function writeNew(path: string, pieces: AsyncIterable<Uint8Array>): Promise<number> {
-  using file = await onDisk(() => Deno.open(path, { write: true, createNew: true, mode: 0o600 }));
+async function writeNew(
+  path: string,
+  pieces: AsyncIterable<Uint8Array>,
+): Promise<number> {
+  using file = await onDisk(() =>
+    Deno.open(path, { write: true, createNew: true, mode: 0o600 })
+  );
   let bytes = 0;
   for await (const piece of pieces) {
     for (let done = 0; done < piece.length;) {
@@ -165,7 +192,10 @@ async function namesIn(folder: string): Promise<string[]> {
   try {
     return await Array.fromAsync(Deno.readDir(folder), ({ name }) => name);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return [];
+    if (
+      error instanceof Deno.errors.NotFound ||
+      error instanceof Deno.errors.NotADirectory
+    ) return [];
     throw fault(error);
   }
 }
@@ -181,16 +211,23 @@ async function isHeld(lockPath: string): Promise<boolean> {
 }
 
 async function isOld(path: string): Promise<boolean> {
-  const made = (await Deno.stat(path).catch(() => undefined))?.mtime?.getTime() ?? Date.now();
+  const made =
+    (await Deno.stat(path).catch(() => undefined))?.mtime?.getTime() ??
+      Date.now();
   return Date.now() - made > LOCK_WITHOUT_FOLDER_MS;
 }
 
 /** What the disk throws becomes an error of stores; `missing` says what a missing file means. */
-async function onDisk<T, M = never>(work: () => Promise<T>, missing?: () => M): Promise<T | M> {
+async function onDisk<T, M = never>(
+  work: () => Promise<T>,
+  missing?: () => M,
+): Promise<T | M> {
   try {
     return await work();
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound && missing !== undefined) return missing();
+    if (error instanceof Deno.errors.NotFound && missing !== undefined) {
+      return missing();
+    }
     throw fault(error);
   }
 }
@@ -198,7 +235,13 @@ async function onDisk<T, M = never>(work: () => Promise<T>, missing?: () => M): 
 const FULL = ["ENOSPC", "EDQUOT", "EFBIG"];
 
 function fault(error: unknown): Error {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  if (FULL.includes(code)) return new StoreFull("No space is left for files", { cause: error });
-  return new StoreUnavailable(`The folder of files fails: ${code || error}`, { cause: error });
+  const code = error instanceof Error && "code" in error
+    ? String(error.code)
+    : "";
+  if (FULL.includes(code)) {
+    return new StoreFull("No space is left for files", { cause: error });
+  }
+  return new StoreUnavailable(`The folder of files fails: ${code || error}`, {
+    cause: error,
+  });
 }

@@ -1,7 +1,10 @@
 /** Small tools for bytes that arrive bit by bit. They hold no more than one piece at a time. */
 
 /** The same pieces, but an abort ends the wait for the next one. Whoever made the source lets go of it. */
-export async function* untilAborted<T>(source: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+export async function* untilAborted<T>(
+  source: AsyncIterable<T>,
+  signal: AbortSignal,
+): AsyncGenerator<T> {
   signal.throwIfAborted();
   const iterator = source[Symbol.asyncIterator]();
   const { promise: aborted, reject } = Promise.withResolvers<never>();
@@ -51,7 +54,10 @@ export function pulled(
 }
 
 /** At most `bytesMax` bytes from the start; the rest is not read. */
-export async function readHead(stream: ReadableStream<Uint8Array>, bytesMax: number): Promise<Uint8Array> {
+export async function readHead(
+  stream: ReadableStream<Uint8Array>,
+  bytesMax: number,
+): Promise<Uint8Array> {
   const head = new Uint8Array(bytesMax);
   let length = 0;
   for await (const piece of stream) {
