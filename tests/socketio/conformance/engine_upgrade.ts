@@ -66,23 +66,31 @@ export const upgradeRules: Rules = {
   "while it is under way, nothing is lost, doubled or out of order": async ({ engine }) => {
     const session = await PollingSession.open(engine);
     const came: Packet[] = [];
+    let posted = Promise.resolve(); // one POST at a time
+    const post = (...packets: string[]) => posted = posted.then(() => session.send(...packets));
     let isPaused = false;
-    const polling = (async () => {
+    const poll = async (): Promise<void> => {
       while (!isPaused) {
-        const { text } = await session.poll();
-        came.push(...text.split(SEPARATOR).filter((packet) => packet !== "6" && packet !== "2"));
-        if (text.includes("2")) await session.send("3").catch(() => {}); // another POST may be under way
+        const { status, text } = await session.poll();
+        strictEqual(status, 200);
+        const packets = text.split(SEPARATOR);
+        if (packets.includes("2")) await post("3");
+        came.push(...packets.filter((packet) => packet !== "6" && packet !== "2"));
       }
-    })();
+    };
     await using socket = await PacketSocket.beside(engine, session.sid);
-    await session.send("40", "41");
-    socket.send("2probe");
-    await session.send("42");
-    strictEqual(await socket.next(), "3probe");
-    await session.send("43", "44");
-    isPaused = true; // as the client does: the last GET is waited for
-    await polling;
-    await session.send("45", "46");
+    const polling = poll();
+    try {
+      await post("40", "41");
+      socket.send("2probe");
+      await post("42");
+      strictEqual(await socket.next(), "3probe");
+      await post("43", "44");
+    } finally {
+      isPaused = true; // as the client does: the last GET is waited for
+      await polling;
+    }
+    await post("45", "46");
     socket.send("5");
     for (const packet of ["47", "48"]) socket.send(packet);
     while (came.length < 9) came.push(await socket.next());
