@@ -4,6 +4,7 @@
  */
 import { ChatError } from "../protocol/errors.ts";
 import type { UserId } from "../protocol/ids.ts";
+import { Misconduct } from "./misconduct.ts";
 
 export interface AdmissionOptions {
   maxPerUser: number;
@@ -15,9 +16,10 @@ export interface AdmissionOptions {
 
 /** A place among the node's sockets; give it back by `end`. */
 export interface Ticket {
-  /** The socket has signed in. Throws `rate_limited` if the user has too many. */
+  /** The socket has signed in. Throws `rate_limited` if the user has too many, or has done too much harm. */
   signIn(userId: UserId): void;
-  end(): void;
+  /** Its end. `blame`: it was cut for what no client does by mistake again and again. */
+  end(blame?: boolean): void;
 }
 
 export class Admission {
@@ -25,6 +27,8 @@ export class Admission {
   readonly #users = new Counter<UserId>();
   readonly #addresses = new Counter<string>();
   readonly #anonymous = new Counter<string>();
+  readonly #badUsers = new Misconduct<UserId>();
+  readonly #badAddresses = new Misconduct<string>();
   #inAll = 0;
   #anonymousInAll = 0;
 
@@ -38,6 +42,7 @@ export class Admission {
     if (this.#inAll >= maxInAll) throw new ChatError("busy", "This node has all the sockets it can hold");
     if (this.#addresses.of(address) >= maxPerAddress) throw tooMany("this address", maxPerAddress);
     if (userId === undefined) {
+      requireGood(this.#badAddresses.waitMs(address));
       if (this.#anonymousInAll >= maxUnauthenticated) {
         throw new ChatError("busy", "Too many sockets have not signed in yet");
       }
@@ -60,9 +65,11 @@ export class Admission {
         held = user;
         this.#users.add(user, 1);
       },
-      end: () => {
+      end: (blame = false) => {
         if (ended) return;
         ended = true;
+        if (blame && held === undefined) this.#badAddresses.blame(address);
+        else if (blame && held !== undefined) this.#badUsers.blame(held);
         this.#inAll--;
         this.#addresses.add(address, -1);
         if (held === undefined) leaveAnonymous();
@@ -72,6 +79,7 @@ export class Admission {
   }
 
   #requirePlace(userId: UserId): void {
+    requireGood(this.#badUsers.waitMs(userId));
     if (this.#users.of(userId) >= this.#options.maxPerUser) {
       throw tooMany("this user", this.#options.maxPerUser);
     }
@@ -85,6 +93,13 @@ export class Admission {
       this.#anonymous.add(address, -1);
     };
   }
+}
+
+function requireGood(waitMs: number): void {
+  if (waitMs === 0) return;
+  throw new ChatError("rate_limited", "Sockets were cut for what they sent, again and again", {
+    retryAfterMs: waitMs,
+  });
 }
 
 const tooMany = (whose: string, limit: number): ChatError =>

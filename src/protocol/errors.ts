@@ -64,6 +64,11 @@ export class ChatError extends Error {
     };
   }
 
+  #retryAfterS(): number {
+    const ms = this.details?.["retryAfterMs"];
+    return typeof ms === "number" ? Math.max(1, Math.ceil(ms / 1000)) : 1;
+  }
+
   /** As REST answers it, and the upgrade of a socket that is refused. */
   toResponse(requestId: string): Response {
     const { status, retryable } = errorCodes[this.code];
@@ -73,7 +78,7 @@ export class ChatError extends Error {
         "cache-control": "no-store",
         "x-content-type-options": "nosniff",
         "x-request-id": requestId,
-        ...(retryable && status !== 500 ? { "retry-after": "1" } : {}),
+        ...(retryable && status !== 500 ? { "retry-after": String(this.#retryAfterS()) } : {}),
         ...(status === 401 ? { "www-authenticate": "Bearer" } : {}),
         ...(status === 405 ? { "allow": String(this.details?.["allow"] ?? "") } : {}),
       },

@@ -7,7 +7,8 @@ import type { Log } from "../log.ts";
 import { closeCodes, type CloseReason } from "../protocol/close_codes.ts";
 import { Farewell } from "./farewell.ts";
 import { guard } from "./guard.ts";
-import type { SocketWarden, Watch } from "./socket_warden.ts";
+import type { SocketWarden } from "./socket_warden.ts";
+import type { Watch } from "./watch.ts";
 
 export interface SocketUses {
   work: WorkQueue;
@@ -50,6 +51,7 @@ export class FramedSocket {
   #undoneFrames = 0;
   #undoneChars = 0;
   #closed = false;
+  #wasTooMuch = false;
   #farewell: Farewell | undefined;
   #gone = false;
 
@@ -87,11 +89,17 @@ export class FramedSocket {
     return this.#socket?.bufferedAmount ?? 0;
   }
 
+  /** It was closed or cut for what a client that means well does not do again and again. */
+  get didHarm(): boolean {
+    return this.#wasTooMuch || this.#watch.wasEndless();
+  }
+
   /** The last moment for what a door has held back. */
   protected flush(): void {}
 
   close(code: number, reason: string): void {
     if (this.#closed) return;
+    this.#wasTooMuch = code === closeCodes.too_much.code;
     const { log } = this.#uses;
     const queuedBytes = this.queuedBytes();
     guard(log, "socket.fault", () => this.flush());

@@ -16,6 +16,7 @@ import { guard } from "./guard.ts";
 import { IDLE_PEERS_MAX, tooManyIdle } from "./idle_peers.ts";
 import { type Libc, openLibc } from "./libc.ts";
 import { type Peer, Peers } from "./peers.ts";
+import type { Watch, Watched } from "./watch.ts";
 import { Tally, toEnd, type UnfinishedLimits, unfinishedLimits } from "./unfinished.ts";
 
 const TICK_MS = 20;
@@ -49,27 +50,12 @@ const AHEAD_BYTES = 16 * 1024;
 const LISTENER_MAX = 512;
 
 /** One upgraded socket to watch. */
-export interface Watched {
-  readonly peer: string;
-  /** Complete messages so far. */
-  messages: () => number;
-}
-
-/** Nothing here throws. */
-export interface Watch {
-  /** Bytes past the runtime, when it has nothing on the way itself. False if they could not be sent. */
-  say(bytes: Uint8Array<ArrayBuffer>): boolean;
-  /** We have closed it: it has 2 s to be gone. */
-  closing(): void;
-  /** It has ended. */
-  end(): void;
-}
-
 interface Socket {
   readonly watched: Watched;
   tally: Tally;
   goneBy: number;
   hasEnded: boolean;
+  wasEndless: boolean;
 }
 
 export interface WardenOptions {
@@ -144,13 +130,20 @@ export class SocketWarden implements Disposable {
   }
 
   watch(watched: Watched): Watch {
-    const socket: Socket = { watched, tally: new Tally(), goneBy: Infinity, hasEnded: false };
+    const socket: Socket = {
+      watched,
+      tally: new Tally(),
+      goneBy: Infinity,
+      hasEnded: false,
+      wasEndless: false,
+    };
     this.#sockets.set(watched.peer, socket);
     return {
       say: (bytes) => {
         const fd = this.#fdOf(socket);
         return fd !== undefined && this.#libc!.send(fd, bytes);
       },
+      wasEndless: () => socket.wasEndless,
       closing: () => this.#expectEnd(socket),
       end: () => {
         socket.hasEnded = true;
@@ -227,7 +220,9 @@ export class SocketWarden implements Disposable {
     }
     this.#rssThen = rss;
     const ended = toEnd(this.#sockets.values(), this.#limits);
-    for (const socket of ended) this.#cutSocket(socket, "a message without end");
+    for (const socket of ended) {
+      socket.wasEndless = this.#cutSocket(socket, "a message without end") || socket.wasEndless;
+    }
     const roundMs = ended.length > 0 ? ALARMED_ROUND_MS : ROUND_MS;
     this.#roundDue = now + Math.max(roundMs, ROUND_FACTOR * this.#roundTook);
     this.#roundTook = 0;

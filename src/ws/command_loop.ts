@@ -94,7 +94,7 @@ export class CommandLoop implements FrameListener {
   ended(): void {
     const state = this.#state;
     this.#state = { is: "ended" };
-    this.#init.ticket.end();
+    this.#init.ticket.end(this.#socket.didHarm);
     if (state.is === "anonymous") clearTimeout(state.timer);
     this.#session.end();
     this.#init.onEnded();

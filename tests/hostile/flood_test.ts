@@ -74,8 +74,11 @@ const WITHIN_MS = 10_000;
 async function open(target: Target, flood: Flood): Promise<RawClient[]> {
   const clients: RawClient[] = [];
   for (let i = 0; i < flood.sockets; i++) {
-    const token = flood.signedIn ? { token: await signToken(`mallory${i % 20}`) } : {};
-    clients.push(await RawClient.open(target.port, token));
+    // each flood by others: those of the one before are kept out
+    const who = `${FLOODS.indexOf(flood)}.${i % 20}`;
+    const headers = { "x-client": `10.9.${who}` };
+    const token = flood.signedIn ? { token: await signToken(`mallory ${who}`) } : {};
+    clients.push(await RawClient.open(target.port, { headers, ...token }));
   }
   return clients;
 }
@@ -86,7 +89,7 @@ async function pour(client: RawClient, flood: Flood, budget: { bytes: number }):
 }
 
 Deno.test("a flood of fragments or huge frames is cut, memory stays bounded, nobody else notices", async (t) => {
-  await using target = await startTarget();
+  await using target = await startTarget({ CLIENT_ADDRESS_HEADER: "x-client" });
   await using innocents = await target.innocents();
   await pause(500);
   const base = target.rss().now;
