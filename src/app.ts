@@ -30,7 +30,7 @@ import { SocketWarden } from "./sockets/socket_warden.ts";
 
 export const VERSION = "0.1.0";
 /** For closing handshakes, and for answers that are on their way, at the very end. */
-const CLOSE_MS = 1_000;
+const CLOSE_MS = 3_000;
 const SHUTDOWN_MS = 500;
 
 export interface AppUses {
