@@ -55,6 +55,7 @@ class Deaf implements AsyncDisposable {
     ];
     await this.#pair.node(1).app.hub.sweep([`room:${this.roomId}`]);
     await this.bob.until(() => this.bob.pushes.at(-1)?.data.seq === seq, "all there is");
+    await this.grace.call("list_blocked"); // whatever was pushed to her is before the answer
     const intervals = this.bob.pushes.map(({ data }) => [data.after, data.seq]);
     intervals.forEach(([after], i) => i > 0 && strictEqual(after, intervals[i - 1]?.[1])); // no hole for one who stayed
   }
