@@ -15,6 +15,7 @@ import { Retention } from "./chat/retention.ts";
 import { WorkQueue } from "./chat/work_queue.ts";
 import type { Config } from "./config.ts";
 import { Hub } from "./delivery/hub.ts";
+import { NearReads } from "./delivery/near_reads.ts";
 import { StreamReader } from "./delivery/stream_reader.ts";
 import { Sweep } from "./delivery/sweep.ts";
 import { createHttpApp } from "./http/app.ts";
@@ -23,7 +24,8 @@ import { ChatError } from "./protocol/errors.ts";
 import { newNodeId, newRequestId } from "./protocol/ids.ts";
 import { Appender } from "./store/appender.ts";
 import { Database } from "./store/database.ts";
-import { readEpoch } from "./store/rooms.ts";
+import { Replica } from "./store/replica.ts";
+import { readEpoch, warmWrites } from "./store/rooms.ts";
 import { callerOf } from "./sockets/caller.ts";
 import { NativeDoor } from "./ws/door.ts";
 import { SocketWarden } from "./sockets/socket_warden.ts";
@@ -56,8 +58,12 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
   await using parts = new AsyncDisposableStack();
   const nodeId = newNodeId();
   const db = parts.use(new Database(config.database, log));
+  const { replicaUrl } = config.region;
+  const replica = replicaUrl === undefined ? undefined : parts.use(
+    new Replica({ config: { ...config.database, url: replicaUrl }, primary: db, log }),
+  );
   const appender = new Appender(db, log);
-  await appender.warm();
+  await Promise.all([appender.warm(), ...(config.region.isFar ? [warmWrites(db)] : [])]);
   await readEpoch(db);
   const opened = parts.use(
     await openBus(uses.bus === undefined ? config.bus : { is: "memory" }, { nodeId, log }),
@@ -80,6 +86,7 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
   const { commands, connections, users } = makeChat({
     config,
     db,
+    near: new NearReads({ db, replica, hub }),
     appender,
     hub,
     bus,

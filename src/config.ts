@@ -7,6 +7,7 @@ import { type BusConfig, readBus } from "./config/bus_config.ts";
 import { type DatabaseConfig, readDatabase } from "./config/database_config.ts";
 import { type Environment, EnvironmentReader } from "./config/environment.ts";
 import { type JwtConfig, readJwt } from "./config/jwt_config.ts";
+import { readRegion, type RegionConfig } from "./config/region_config.ts";
 
 export type { BusConfig, DatabaseConfig, Environment, JwtConfig };
 export type Mode = "development" | "production";
@@ -56,6 +57,7 @@ export interface Config {
   readonly database: DatabaseConfig;
   readonly jwt: JwtConfig;
   readonly delivery: { readonly sweepMs: number; readonly holdMs: number; readonly lingerMs: number };
+  readonly region: RegionConfig;
   readonly node: { readonly region: string; readonly machine: string | undefined };
   readonly bus: BusConfig;
   readonly logLevel: "debug" | "info" | "warn" | "error";
@@ -75,6 +77,7 @@ export function readConfig(
   env: Environment = (name) => Deno.env.get(name),
 ): Config {
   const from = new EnvironmentReader(env);
+  const region = readRegion(from);
   const config: Config = {
     mode,
     http: {
@@ -112,15 +115,16 @@ export function readConfig(
       idleMs: from.integer("CHAT_ONLINE_STATUS_TIMEOUT", 300_000, 100, 86_400_000),
       graceMs: from.integer("CHAT_PRESENCE_GRACE", 5_000, 0, 60_000),
     },
-    database: readDatabase(from, defaults.databaseUrl),
+    database: { ...readDatabase(from, defaults.databaseUrl), isFar: region.isFar },
     jwt: readJwt(from, defaults.jwtSecret),
     delivery: {
       sweepMs: from.integer("CHAT_SWEEP_INTERVAL", 5_000, 50, 600_000),
-      holdMs: from.integer("CHAT_GAP_HOLD", 100, 0, 10_000),
+      holdMs: from.integer("CHAT_GAP_HOLD", region.isFar ? 250 : 100, 0, 10_000),
       lingerMs: 30_000,
     },
+    region,
     node: {
-      region: from.text("FLY_REGION", "local"),
+      region: region.here,
       machine: from.optional("FLY_MACHINE_ID") ?? from.optional("HOSTNAME") ??
         (mode === "development" ? mode : undefined),
     },

@@ -22,6 +22,7 @@ import { Typing } from "../chat/typing.ts";
 import { Users } from "../chat/users.ts";
 import type { Config } from "../config.ts";
 import type { Hub } from "../delivery/hub.ts";
+import type { NearReads } from "../delivery/near_reads.ts";
 import type { Log } from "../log.ts";
 import type { NodeId } from "../protocol/ids.ts";
 import type { Appender } from "../store/appender.ts";
@@ -30,6 +31,7 @@ import type { Database } from "../store/database.ts";
 export interface ChatUses {
   config: Config;
   db: Database;
+  near: NearReads;
   appender: Appender;
   hub: Hub;
   bus: Bus;
@@ -46,10 +48,10 @@ export interface ChatParts {
 }
 
 export function makeChat(uses: ChatUses, parts: AsyncDisposableStack): ChatParts {
-  const { config, db, appender, hub, bus, leases, auth, nodeId, log } = uses;
+  const { config, db, near, appender, hub, bus, leases, auth, nodeId, log } = uses;
   const users = new Users({ db, hub, maxRoomMembers: config.chat.maxRoomMembers });
   const rates = new Rates(config.limits);
-  const rules = new RoomRules({ db, hub, rates });
+  const rules = new RoomRules({ db, near, hub, rates });
   const memberships = new Memberships({ rules, maxRoomMembers: config.chat.maxRoomMembers });
   const typing = parts.use(new Typing({ rules, hub, timeoutMs: config.presence.typingMs }));
   const receipts = parts.use(new Receipts({ hub }));

@@ -6,13 +6,7 @@ import type { CommandInput } from "../protocol/commands.ts";
 import { ChatError, invalidField } from "../protocol/errors.ts";
 import type { RoomId, UserId } from "../protocol/ids.ts";
 import { asJson, jsonArray, jsonObject, type JsonText, toJson } from "../protocol/json_text.ts";
-import {
-  type ConversationRow,
-  findDirectRoom,
-  listConversations,
-  type Page,
-  pageOfRoom,
-} from "../store/messages.ts";
+import { type ConversationRow, findDirectRoom, listConversations, pageOfRoom } from "../store/messages.ts";
 import { directPair, readEpoch } from "../store/rooms.ts";
 import { blockUser, listBlocked, unblockUser, userExists } from "../store/users.ts";
 import type { Actor } from "./actor.ts";
@@ -46,14 +40,18 @@ export class DirectMessages {
   }
 
   async list(actor: Actor, ask: CommandInput<"list_direct_messages">): Promise<JsonText> {
-    const { db } = this.#rules;
-    const roomId = await findDirectRoom(db, directPair(actor.userId, ask.userId).key);
-    const page = roomId === undefined
-      ? undefined
-      : await pageOfRoom(db, roomId, actor.userId, toPageAsk(ask));
-    if (page !== undefined) return jsonObject({ roomId: toJson(roomId), ...pageFields(page) });
+    const { db, near } = this.#rules;
+    const { userId } = actor;
+    const page = await near.read({
+      ...{ userId, minSeq: ask.minSeq },
+      query: async (from) => {
+        const roomId = await findDirectRoom(from, directPair(userId, ask.userId).key);
+        return roomId === undefined ? undefined : await pageOfRoom(from, roomId, userId, toPageAsk(ask));
+      },
+    });
+    if (page !== undefined) return jsonObject({ roomId: toJson(page.roomId), ...pageFields(page) });
     if (!await userExists(db, ask.userId)) throw noSuchUser("userId");
-    const empty: Page = {
+    const empty = {
       epoch: await readEpoch(db),
       lastSeq: 0,
       oldestSeq: 1,

@@ -5,6 +5,7 @@ import type { RoomId, UserId } from "../protocol/ids.ts";
 import { asJson, jsonArray, jsonObject, type JsonText, toJson } from "../protocol/json_text.ts";
 import type { MemberRole } from "../protocol/models.ts";
 import type { Change } from "../store/changes.ts";
+import type { Reader } from "../store/database.ts";
 import { findMember, listMembers } from "../store/memberships.ts";
 import type { Actor } from "./actor.ts";
 import { readCursor, writeCursor } from "./cursors.ts";
@@ -39,20 +40,18 @@ export class Memberships {
   }
 
   async list(actor: Actor, ask: CommandInput<"list_members">): Promise<JsonText> {
-    const room = await this.#rules.known(actor, ask.roomId);
-    if (!room.isMember && !(actor.isAdmin && room.type !== "DIRECT")) {
-      throw await this.#rules.refuse(actor, "not_member", ask.roomId);
-    }
     const banned = ask.status === "banned";
+    const after = ask.cursor === undefined ? undefined : readCursor(ask.cursor, 1, false)[0] as UserId;
+    const { roomId, limit } = ask;
+    const read = (from: Reader) => listMembers(from, { roomId, banned, after, limit: limit + 1 });
+    const own = await this.#rules.own(actor, ask, read);
+    const room = own?.room ?? await this.#rules.known(actor, roomId);
+    if (own === undefined && !(actor.isAdmin && room.type !== "DIRECT")) {
+      throw await this.#rules.refuse(actor, "not_member", roomId);
+    }
     const role = room.member === null ? undefined : JSON.parse(room.member).role as MemberRole;
     if (banned && !mayRead("list_banned", role, actor)) throw new ChatError("forbidden");
-    const after = ask.cursor === undefined ? undefined : readCursor(ask.cursor, 1, false)[0] as UserId;
-    const rows = await listMembers(this.#rules.db, {
-      roomId: ask.roomId,
-      banned,
-      after,
-      limit: ask.limit + 1,
-    });
+    const rows = own?.more ?? await read(this.#rules.db);
     const shown = rows.slice(0, ask.limit);
     const last = shown.at(-1);
     return jsonObject({

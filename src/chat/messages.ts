@@ -110,7 +110,11 @@ export class Messages {
   }
 
   async list(actor: Actor, ask: CommandInput<"list_messages">): Promise<JsonText> {
-    const page = await pageOfRoom(this.#rules.db, ask.roomId, actor.userId, toPageAsk(ask));
+    const { userId } = actor;
+    const page = await this.#rules.near.read({
+      ...{ userId, minSeq: ask.minSeq },
+      query: (from) => pageOfRoom(from, ask.roomId, userId, toPageAsk(ask)),
+    });
     if (page === undefined) throw await this.#rules.refuse(actor, "not_member", ask.roomId);
     return jsonObject(pageFields(page));
   }
@@ -146,7 +150,7 @@ export function toPageAsk(
   return { is: "newest", limit };
 }
 
-export function pageFields(page: Page): Record<string, JsonText> {
+export function pageFields(page: Omit<Page, "roomId" | "inboxSeq">): Record<string, JsonText> {
   return {
     messages: jsonArray(page.messages),
     position: toJson({ epoch: page.epoch, seq: page.lastSeq }),

@@ -110,6 +110,7 @@ export class ReadMarkers {
   #answer(actor: Actor, answer: MarkAnswer): JsonText {
     const [roomId, unread] = [toJson(answer.roomId), asJson(answer.unread)];
     const { lastReadSeq, lastReadAt } = answer;
+    this.#rules.near.noteMark(actor.userId, answer.roomId);
     const topic = inboxTopic(actor.userId);
     const payload = jsonObject({ roomId, unread });
     this.#hub.pushEphemeral(topic, new EphemeralPush("unread_updated", payload));

@@ -3,10 +3,11 @@
  * published after the commit.
  */
 import type { Hub } from "../delivery/hub.ts";
+import type { NearReads } from "../delivery/near_reads.ts";
 import { ChatError } from "../protocol/errors.ts";
 import type { RoomId } from "../protocol/ids.ts";
 import { type Change, changesOf, type WriteAnswer } from "../store/changes.ts";
-import type { Database } from "../store/database.ts";
+import type { Database, Reader } from "../store/database.ts";
 import { callWrite, findRoom, type RoomView, type WriteFunction } from "../store/rooms.ts";
 import type { Actor } from "./actor.ts";
 import { mayKnow } from "./permissions.ts";
@@ -22,11 +23,13 @@ const OF_MESSAGES: ReadonlySet<WriteFunction> = new Set([
 
 export class RoomRules {
   readonly db: Database;
+  readonly near: NearReads;
   readonly #hub: Hub;
   readonly #rates: Rates;
 
-  constructor(uses: { db: Database; hub: Hub; rates: Rates }) {
+  constructor(uses: { db: Database; near: NearReads; hub: Hub; rates: Rates }) {
     this.db = uses.db;
+    this.near = uses.near;
     this.#hub = uses.hub;
     this.#rates = uses.rates;
   }
@@ -60,6 +63,23 @@ export class RoomRules {
     const room = await findRoom(this.db, roomId, actor.userId);
     if (room === undefined || !mayKnow(actor, room)) throw refusal("not_found");
     return room;
+  }
+
+  /** The room, if the actor is a member of it, and what is read after it; near by where that is as good. */
+  async own<T>(
+    { userId }: Actor,
+    { roomId, minSeq }: { roomId: RoomId; minSeq?: number | undefined },
+    readMore: (from: Reader) => Promise<T>,
+  ): Promise<{ room: RoomView; more: T } | undefined> {
+    return await this.near.read({
+      ...{ userId, minSeq },
+      query: async (from) => {
+        const room = await findRoom(from, roomId, userId);
+        if (!room?.isMember) return undefined;
+        const { lastSeq, inboxSeq } = room;
+        return { roomId, lastSeq, inboxSeq, room, more: await readMore(from) };
+      },
+    });
   }
 
   /** The room, if the actor is a member of it. */

@@ -8,6 +8,8 @@ export type DatabaseConfig = {
   /** false behind PgBouncer in transaction mode before its version 1.21. */
   readonly prepare: boolean;
   readonly timeoutMs: number;
+  /** To open a connection takes five round trips, each of them long: what is open stays open. */
+  readonly isFar?: boolean;
 };
 
 export function readDatabase(from: EnvironmentReader, fallback: string | undefined): DatabaseConfig {

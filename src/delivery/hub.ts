@@ -9,10 +9,12 @@ import type { NodeId, RoomId, UserId } from "../protocol/ids.ts";
 import type { JsonText } from "../protocol/json_text.ts";
 import { describeFault, type Log } from "../log.ts";
 import type { Change } from "../store/changes.ts";
+import { type Channel, endTurn, endTurns, takeTurn } from "./channel.ts";
 import type { Connection } from "./connection.ts";
 import { decodeSignal, encodeSignal, type EphemeralPush, type Signal } from "./ephemeral.ts";
 import { decodePublication, encodePublication, type Push } from "./push.ts";
 import { inboxTopic, publicationsOf, roomTopic, type Topic } from "./pushes.ts";
+import { Seen } from "./seen.ts";
 import { Stream } from "./stream.ts";
 import type { StreamReader } from "./stream_reader.ts";
 import { Subscription } from "./subscription.ts";
@@ -26,18 +28,6 @@ export interface HubOptions {
   log: Log;
 }
 
-interface Channel {
-  topic: Topic;
-  stream: Stream;
-  subscriptions: Map<Connection, Subscription>;
-  /** Settles when the bus listens. */
-  open: Promise<void>;
-  /** Those about to read where the stream begins, each with what lets the next one go; `turn`: when all have gone. */
-  beginning: Map<Subscription, () => void>;
-  turn: Promise<void>;
-  linger: ReturnType<typeof setTimeout> | undefined;
-}
-
 export class Hub implements AsyncDisposable {
   readonly #options: HubOptions;
   readonly #channels = new Map<Topic, Channel>();
@@ -45,6 +35,7 @@ export class Hub implements AsyncDisposable {
   readonly #closing = new Set<Promise<void>>();
   #outbox: Change[] = [];
   #sending: ReturnType<typeof setTimeout> | undefined;
+  readonly #seen = new Seen();
   readonly #readers = new Map<string, (topic: Topic, payload: JsonText) => void>();
   #onPush: (topic: Topic, push: Push) => void = () => {};
   #repairs = 0;
@@ -70,6 +61,11 @@ export class Hub implements AsyncDisposable {
 
   hears(connection: Connection, roomId: RoomId): boolean {
     return this.#heardBy.get(connection)?.has(roomTopic(roomId)) ?? false;
+  }
+
+  /** The highest seq that this node knows of, by its streams, its own writes and the bus. */
+  seenOf(topic: Topic): number {
+    return Math.max(this.#seen.of(topic), this.#channels.get(topic)?.stream.through ?? 0);
   }
 
   /** Connections that hear the topic live. */
@@ -154,6 +150,7 @@ export class Hub implements AsyncDisposable {
 
   /** After the commit: to this node's sockets, then to the bus; in a later turn, so that the ack goes first. */
   publish(changes: readonly Change[]): void {
+    for (const change of changes) this.#seen.noteChange(change);
     this.#outbox.push(...changes);
     if (this.#outbox.length > 0) this.#sending ??= setTimeout(() => this.#flush(), 0);
   }
@@ -189,7 +186,10 @@ export class Hub implements AsyncDisposable {
     });
     const open = bus.subscribe(topic, (payload) => {
       const push = decodePublication(nodeId, payload);
-      if (push !== undefined) return stream.offer(push);
+      if (push !== undefined) {
+        this.#seen.note(topic, push.seq);
+        return stream.offer(push);
+      }
       const signal = decodeSignal(nodeId, payload);
       if (signal !== undefined) this.#readers.get(signal.kind)?.(topic, signal.payload);
     });
@@ -260,27 +260,4 @@ export class Hub implements AsyncDisposable {
     this.#heardBy.clear();
     await Promise.all(this.#closing);
   }
-}
-
-/**
- * Until a stream has begun, those who will hear it read one after the other. Side by side, one who had read at 5 could
- * be overtaken by one who begins the stream at 6, and would never hear of 6.
- */
-function takeTurn(channel: Channel, subscription: Subscription): Promise<void> {
-  const before = channel.turn;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  channel.turn = before.then(() => promise);
-  channel.beginning.set(subscription, resolve);
-  return before.then(() => channel.open);
-}
-
-function endTurn(channel: Channel, subscription: Subscription): void {
-  channel.beginning.get(subscription)?.();
-  channel.beginning.delete(subscription);
-}
-
-/** The stream has begun, or never will. */
-function endTurns(channel: Channel): void {
-  for (const end of channel.beginning.values()) end();
-  channel.beginning.clear();
 }

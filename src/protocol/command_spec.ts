@@ -44,5 +44,9 @@ export function define<I extends z.ZodType, O extends z.ZodType>(
 /** Of every list that goes on with a cursor. */
 export const page = { limit: s.pageLimit, cursor: s.cursor.optional() };
 export const nextCursor = z.string().nullable();
+/** Of what may be read of a replica near by. */
+export const minSeq = s.seq.optional().meta({
+  description: "A seq of the room that you know of, by an answer or a push: what is answered is not older",
+});
 /** The answer of a command that has nothing to tell. */
 export const done = z.strictObject({});

@@ -1,6 +1,6 @@
 /** The commands on messages, of rooms and direct. */
 import { z } from "zod";
-import { define, nextCursor, page } from "./command_spec.ts";
+import { define, minSeq, nextCursor, page } from "./command_spec.ts";
 import { MESSAGE_TYPES } from "./models.ts";
 import * as s from "./schemas.ts";
 
@@ -10,6 +10,7 @@ const history = {
   before: s.seq.optional(),
   after: s.seq.optional(),
   around: s.seq.optional(),
+  minSeq,
 };
 const oneAnchor = (ask: { before?: unknown; after?: unknown; around?: unknown }) =>
   [ask.before, ask.after, ask.around].filter((anchor) => anchor !== undefined).length <= 1;

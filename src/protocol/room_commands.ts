@@ -1,6 +1,6 @@
 /** The commands on rooms and on who is in them. */
 import { z } from "zod";
-import { define, done, nextCursor, page } from "./command_spec.ts";
+import { define, done, minSeq, nextCursor, page } from "./command_spec.ts";
 import * as limits from "./limits.ts";
 import { MEMBER_ROLES } from "./models.ts";
 import * as s from "./schemas.ts";
@@ -99,6 +99,7 @@ export const roomCommands = {
     input: z.strictObject({
       roomId: s.roomId,
       status: z.enum(["active", "banned"]).default("active"),
+      minSeq,
       ...page,
     }),
     output: z.strictObject({ members: z.array(s.member), nextCursor }),

@@ -3,15 +3,19 @@
  * Every call has a deadline, because postgres.js has none (a frozen Postgres would hang it for ever), and
  * a bound on how many are under way. Nothing here depends on a session, so PgBouncer may stand between.
  */
-import postgres from "postgres";
 import { ChatError } from "../protocol/errors.ts";
 import type { DatabaseConfig } from "../config.ts";
 import { describeFault, type Log } from "../log.ts";
-import { Link, type Sql } from "./link.ts";
+import { Link, openSql, type Sql } from "./link.ts";
 
 export type { Sql };
 /** One row of a query; columns as the caller names them. */
 export type Row = Record<string, unknown>;
+
+/** Whom reads are asked of: the primary, or a replica near this node. */
+export interface Reader {
+  read<T extends object = Row>(query: (sql: Sql) => PromiseLike<readonly T[]>): Promise<T[]>;
+}
 
 /** Writes that lost a race or waited too long for a lock: the same call again is right. */
 const RETRYABLE = new Set([
@@ -54,37 +58,34 @@ export const isUnreachable = (fault: unknown): boolean => UNREACHABLE.has(faultC
 /** Rooms that went apart from their lanes: a few at a time, and none behind another. */
 const APART = { max: 4, max_pipeline: 0, idle_timeout: 10 };
 
-export class Database implements AsyncDisposable {
+export class Database implements Reader, AsyncDisposable {
   readonly pool: Link;
   readonly lanes: readonly Link[];
   readonly apart: Link;
   /** For what waits for locks: reads must not queue behind it. */
   readonly writes: Link;
+  readonly writeConnections: number;
   readonly timeoutMs: number;
   readonly #log: Log;
   #inFlight = 0;
   #closed = false;
 
   constructor(config: DatabaseConfig, log: Log) {
-    const options = {
-      prepare: config.prepare,
-      connect_timeout: Math.max(1, Math.ceil(config.timeoutMs / 1000)),
-      backoff: (attempt: number) => Math.min(0.05 * 2 ** attempt, 2),
-      fetch_types: false,
-      onnotice: () => {},
-      types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
-      connection: { application_name: "scroll-chat" },
-    };
     const link = (name: string, own: Readonly<Record<string, number>>): Link =>
       new Link({
-        open: () => postgres(config.url, { ...options, ...own }),
+        open: () => openSql(config, own),
         silenceMs: config.timeoutMs,
         onSilence: () => log.warn("database.silent", { link: name }),
       });
     this.pool = link("pool", { max: config.poolSize });
     this.lanes = Array.from({ length: config.appendLanes }, () => link("lane", { max: 1 }));
     this.apart = link("apart", APART);
-    this.writes = link("writes", { ...APART, max: Math.max(2, Math.ceil(config.poolSize / 2)) });
+    this.writeConnections = Math.max(2, Math.ceil(config.poolSize / 2));
+    this.writes = link("writes", {
+      ...APART,
+      ...(config.isFar ? { idle_timeout: 0 } : {}),
+      max: this.writeConnections,
+    });
     this.timeoutMs = config.timeoutMs;
     this.#log = log;
   }
@@ -100,7 +101,7 @@ export class Database implements AsyncDisposable {
   }
 
   /** A call of one write function `name(p jsonb)`: what it answers. Lost races are tried again. */
-  async write<T extends object>(query: (sql: Sql) => PromiseLike<readonly { answer: string }[]>): Promise<T> {
+  async write<T>(query: (sql: Sql) => PromiseLike<readonly { answer: string }[]>): Promise<T> {
     const [row] = await this.deadline(this.#attempt(this.writes, query), this.timeoutMs);
     return JSON.parse(row?.answer ?? "null") as T;
   }

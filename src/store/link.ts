@@ -3,9 +3,30 @@
  * takes a quarter of an hour to notice, and postgres.js has no deadline: until then every call would hang.
  * What was under way is rejected as unreachable; whether to try it again is decided by the callers.
  */
-import type postgres from "postgres";
+import postgres from "postgres";
 
 export type Sql = postgres.Sql<{ bigint: number }>;
+
+export interface Way {
+  url: string;
+  prepare: boolean;
+  timeoutMs: number;
+}
+
+/** A client whose connections open when they are needed, and as often as that; `own`: what is not as with the others. */
+export function openSql({ url, prepare, timeoutMs }: Way, own: Readonly<Record<string, number>>): Sql {
+  return postgres(url, {
+    prepare,
+    connect_timeout: Math.max(1, Math.ceil(timeoutMs / 1000)),
+    backoff: (attempt: number) => Math.min(0.05 * 2 ** attempt, 2),
+    fetch_types: false,
+    onnotice: () => {},
+    types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
+    max_lifetime: 0, // a send would wait for a new connection, from afar for five round trips
+    connection: { application_name: "scroll-chat" },
+    ...own,
+  });
+}
 
 /** A call that has waited this many times the limit ends its client even if other calls were answered. */
 const PATIENCE = 3;

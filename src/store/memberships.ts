@@ -1,6 +1,6 @@
 /** Memberships: who is in a room. Writes go through callWrite in rooms.ts. */
 import type { RoomId, UserId } from "../protocol/ids.ts";
-import type { Database } from "./database.ts";
+import type { Database, Reader } from "./database.ts";
 
 export interface MemberRow {
   userId: UserId;
@@ -10,7 +10,7 @@ export interface MemberRow {
 
 /** Members by user id; or, for moderators, those who are banned. */
 export function listMembers(
-  db: Database,
+  db: Reader,
   ask: { roomId: RoomId; banned: boolean; after: UserId | undefined; limit: number },
 ): Promise<MemberRow[]> {
   return db.read<MemberRow>((sql) =>

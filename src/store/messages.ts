@@ -1,7 +1,7 @@
 /** Messages: pages of history, and conversations. Search: search.ts. They are written by the appender and migrations/0003. */
 import type { RoomId, UserId } from "../protocol/ids.ts";
 import { PAGE_BYTES_MAX } from "../protocol/limits.ts";
-import type { Database } from "./database.ts";
+import type { Reader } from "./database.ts";
 
 export type PageAsk =
   | { is: "newest"; limit: number }
@@ -10,6 +10,9 @@ export type PageAsk =
   | { is: "around"; seq: number; limit: number };
 
 export interface Page {
+  roomId: RoomId;
+  /** Where the asker's inbox stands. */
+  inboxSeq: number;
   epoch: string;
   lastSeq: number;
   oldestSeq: number;
@@ -20,6 +23,7 @@ export interface Page {
 }
 
 interface PageRow {
+  inboxSeq: number;
   epoch: string;
   lastSeq: number;
   oldestSeq: number;
@@ -33,7 +37,7 @@ interface PageRow {
  * statement that reads the rows. Each side is read one row further, to know whether there is more.
  */
 export async function pageOfRoom(
-  db: Database,
+  db: Reader,
   roomId: RoomId,
   userId: UserId,
   ask: PageAsk,
@@ -41,9 +45,10 @@ export async function pageOfRoom(
   const { pivot, earlier, later } = sidesOf(ask);
   const rows = await db.read<PageRow>((sql) =>
     sql`with head as (
-        select s.epoch, r.last_seq as "lastSeq", r.oldest_seq as "oldestSeq" from server_state s, rooms r
-        where r.id = ${roomId} and r.deleted_at is null and exists (
-          select from memberships m where m.room_id = r.id and m.user_id = ${userId} and m.left_seq is null)
+        select s.epoch, r.last_seq as "lastSeq", r.oldest_seq as "oldestSeq", u.inbox_seq as "inboxSeq"
+        from server_state s, rooms r, users u
+        where r.id = ${roomId} and r.deleted_at is null and u.id = ${userId} and exists (
+          select from memberships m where m.room_id = r.id and m.user_id = u.id and m.left_seq is null)
       ), page as (
         (select m.seq, message_json_v1(m) as json, false as later from messages m
           where m.room_id = ${roomId} and m.seq <= ${pivot} order by m.seq desc limit ${earlier + 1})
@@ -64,6 +69,8 @@ export async function pageOfRoom(
   );
   const nearAfter = fitting(after.slice(0, later), PAGE_BYTES_MAX / (later > 0 && earlier > 0 ? 2 : 1));
   return {
+    roomId,
+    inboxSeq: first.inboxSeq,
     epoch: first.epoch,
     lastSeq: first.lastSeq,
     oldestSeq: first.oldestSeq,
@@ -109,7 +116,7 @@ export interface ConversationRow {
 
 /** Direct rooms by their newest message. */
 export function listConversations(
-  db: Database,
+  db: Reader,
   userId: UserId,
   after: { at: string; roomId: RoomId } | undefined,
   limit: number,
@@ -133,7 +140,7 @@ export function listConversations(
 }
 
 /** The direct room of two users, if there has been a message. */
-export async function findDirectRoom(db: Database, key: string): Promise<RoomId | undefined> {
+export async function findDirectRoom(db: Reader, key: string): Promise<RoomId | undefined> {
   const [row] = await db.read<{ id: RoomId }>((sql) => sql`select id from rooms where direct_key = ${key}`);
   return row?.id;
 }

@@ -3,32 +3,48 @@ import { newRoomId, type RoomId, type UserId } from "../protocol/ids.ts";
 import type { RoomType } from "../protocol/models.ts";
 import type { DirectPair } from "./appender.ts";
 import type { WriteAnswer } from "./changes.ts";
-import type { Database, Sql } from "./database.ts";
+import type { Database, Reader, Sql } from "./database.ts";
 
-/** One call of `name(jsonb)`. The name is ours, never a client's. */
+const WRITE_FUNCTIONS = [
+  "create_room_v1",
+  "update_room_v1",
+  "delete_room_v1",
+  "join_room_v1",
+  "leave_room_v1",
+  "add_member_v1",
+  "update_member_v1",
+  "remove_member_v1",
+  "edit_message_v1",
+  "delete_message_v1",
+  "mark_read_v1",
+  "mark_unread_v1",
+  "set_status_v1",
+  "sync_user_v1",
+] as const;
+export type WriteFunction = (typeof WRITE_FUNCTIONS)[number];
+
+/** One statement for all of them: its first use on a connection costs a second round trip, which may be a long one. */
+const WRITE = `select (case $1::text ${
+  WRITE_FUNCTIONS.map((name) => `when '${name}' then ${name}($2::text::jsonb)`).join(" ")
+} end)::text as answer`;
+
+/** One call of `name(jsonb)`. */
 export function callWrite<T extends WriteAnswer>(
   db: Database,
   name: WriteFunction,
   params: object,
 ): Promise<T> {
-  return db.write<T>((sql) =>
-    sql`select ${sql(name)}(${JSON.stringify(params)}::text::jsonb)::text as answer`
-  );
+  return db.write<T>((sql) => sql.unsafe(WRITE, [name, JSON.stringify(params)], { prepare: true }));
 }
-export type WriteFunction =
-  | "create_room_v1"
-  | "update_room_v1"
-  | "delete_room_v1"
-  | "join_room_v1"
-  | "leave_room_v1"
-  | "add_member_v1"
-  | "update_member_v1"
-  | "remove_member_v1"
-  | "edit_message_v1"
-  | "delete_message_v1"
-  | "mark_read_v1"
-  | "mark_unread_v1"
-  | "set_status_v1";
+
+/** Opens all connections of writes and has them know the statement, before somebody waits for it. */
+export async function warmWrites(db: Database): Promise<void> {
+  const calls = Array.from(
+    { length: db.writeConnections },
+    () => db.write((sql) => sql.unsafe(WRITE, ["", "{}"], { prepare: true })),
+  );
+  await Promise.all(calls);
+}
 
 /** The two users' direct room: the same key from either side. A room id is proposed in case it is the first message. */
 export function directPair(one: UserId, other: UserId): DirectPair {
@@ -49,6 +65,8 @@ export interface RoomView {
   member: string | null;
   isMember: boolean;
   isBanned: boolean;
+  /** Where the asker's inbox stands; 0 if they have never been in the room. */
+  inboxSeq: number;
   /** The wire's Unread. */
   unread: string | null;
 }
@@ -56,10 +74,11 @@ export interface RoomView {
 const viewColumns = (sql: Sql) =>
   sql`r.id, r.type, r.course_id as "courseId", r.is_private as "isPrivate", room_json_v1(r) as json, r.last_seq as "lastSeq",
     (select epoch from server_state) as epoch, member_json_v1(m, u) as member, m.user_id is not null and m.left_seq is null as "isMember",
-    coalesce(m.is_blocked, false) as "isBanned", unread_json_v1(m, r.last_seq) as unread`;
+    coalesce(m.is_blocked, false) as "isBanned", coalesce(u.inbox_seq, 0) as "inboxSeq",
+    unread_json_v1(m, r.last_seq) as unread`;
 
 /** A room that is not deleted, with the asker's own place in it. */
-export async function findRoom(db: Database, roomId: RoomId, userId: UserId): Promise<RoomView | undefined> {
+export async function findRoom(db: Reader, roomId: RoomId, userId: UserId): Promise<RoomView | undefined> {
   const [row] = await db.read<RoomView>((sql) =>
     sql`select ${viewColumns(sql)} from rooms r
       left join memberships m on m.room_id = r.id and m.user_id = ${userId}

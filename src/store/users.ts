@@ -3,6 +3,7 @@ import type { UserId } from "../protocol/ids.ts";
 import { type Change, changesOf, type WriteAnswer } from "./changes.ts";
 import type { Database } from "./database.ts";
 import type { ChosenStatus } from "./presence.ts";
+import { callWrite } from "./rooms.ts";
 
 export interface Claims {
   userId: UserId;
@@ -21,9 +22,11 @@ export async function syncUser(
   db: Database,
   claims: Claims,
 ): Promise<{ changes: Change[]; inboxSeq: number; epoch: string; status: ChosenStatus }> {
-  const answer = await db.write<WriteAnswer & { inboxSeq: number; epoch: string; status: ChosenStatus }>((
-    sql,
-  ) => sql`select sync_user_v1(${JSON.stringify(claims)}::text::jsonb)::text as answer`);
+  const answer = await callWrite<WriteAnswer & { inboxSeq: number; epoch: string; status: ChosenStatus }>(
+    db,
+    "sync_user_v1",
+    claims,
+  );
   const { inboxSeq, epoch, status } = answer;
   return { changes: changesOf(answer), inboxSeq, epoch, status };
 }

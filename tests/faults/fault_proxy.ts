@@ -28,6 +28,8 @@ export class FaultProxy implements AsyncDisposable {
   #mode: Mode = "pass";
   /** Of each piece, both ways. */
   delayMs = 0;
+  /** Pieces that came from clients: as many as there were waits for an answer, where one waits for another. */
+  asked = 0;
   #only: LinkKind | undefined;
   #changed = Promise.withResolvers<void>();
 
@@ -115,7 +117,10 @@ export class FaultProxy implements AsyncDisposable {
       server.setNoDelay(true);
       link.add(server);
       await Promise.all([
-        this.#pump(link, client, server, unchanged),
+        this.#pump(link, client, server, (piece, pass) => {
+          this.asked++;
+          pass(piece);
+        }),
         this.#pump(link, server, client, this.#options.mangler?.() ?? unchanged),
       ]);
     } finally {

@@ -1,14 +1,15 @@
 /**
  * A Postgres of one test's own, to be broken: killed with all its processes, stopped and continued, started again on the
- * same port with the same data. Writes reach the disk as in production.
+ * same port with the same data. Writes reach the disk as in production. Another one may be its standby.
  */
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { commandAs } from "../../src/embedded/account.ts";
+import { commandAs, ownerOf } from "../../src/embedded/account.ts";
 import { findBinaries, programPath } from "../../src/embedded/binaries.ts";
 import { type Cluster, openCluster, SUPERUSER } from "../../src/embedded/cluster.ts";
-import { choosePlacement, type Placement } from "../../src/embedded/placement.ts";
+import { choosePlacement, clusterFolder, type Placement } from "../../src/embedded/placement.ts";
 import { ordinaryFolder } from "../helpers/postgres15.ts";
+import { copyCluster } from "./base_backup.ts";
 import { steadyPort } from "./ports.ts";
 import { childrenOf, signal, untilEnded } from "./processes.ts";
 
@@ -42,23 +43,34 @@ export class PrivatePostgres implements AsyncDisposable {
 
   static async start({ settings = {}, diskMiB }: PrivatePostgresOptions = {}): Promise<PrivatePostgres> {
     await using parts = new AsyncDisposableStack();
-    const { path } = parts.use(await ordinaryFolder("scroll-chat-faults-"));
-    const folder = join(path, "home");
-    await Deno.mkdir(folder);
-    if (diskMiB !== undefined) {
-      await mount(folder, diskMiB);
-      parts.defer(() => run("umount", [folder]));
-    }
-    const owner = await Deno.stat(path);
-    if (Deno.uid() === 0 && owner.uid !== null && owner.gid !== null) {
-      await Deno.chown(folder, owner.uid, owner.gid);
-    }
-    const placement = await choosePlacement(folder, await findBinaries(), () => {});
+    const { folder, placement } = await makeHome(parts, diskMiB);
     const cluster = await openCluster(placement, { durable: true, progress: () => {} });
-    const init = { folder, placement, cluster, parts: parts.move() };
-    const postgres = new PrivatePostgres(init, settings);
+    const postgres = new PrivatePostgres({ folder, placement, cluster, parts: parts.move() }, settings);
     await postgres.launch();
     return postgres;
+  }
+
+  /** A hot standby of the primary, which it reaches by `port`: a proxy's, say. */
+  static async startStandby(primary: PrivatePostgres, port: number): Promise<PrivatePostgres> {
+    await using parts = new AsyncDisposableStack();
+    const { folder, placement } = await makeHome(parts);
+    const { password } = primary.#cluster;
+    const cluster = { folder: clusterFolder(folder), password };
+    const slot = `standby_${crypto.randomUUID().replaceAll("-", "")}`;
+    await copyCluster({
+      ...{ url: primary.url, slot, from: primary.#cluster.folder, to: cluster.folder },
+      owner: ownerOf(placement.account),
+    });
+    const settings = {
+      primary_conninfo: `host=127.0.0.1 port=${port} user=${SUPERUSER} password=${password}`,
+      primary_slot_name: slot,
+      hot_standby_feedback: "on",
+      wal_retrieve_retry_interval: "200ms",
+      wal_receiver_timeout: "5s",
+    };
+    const standby = new PrivatePostgres({ folder, placement, cluster, parts: parts.move() }, settings);
+    await standby.launch();
+    return standby;
   }
 
   get url(): string {
@@ -97,7 +109,7 @@ export class PrivatePostgres implements AsyncDisposable {
   async #isReady(pid: number): Promise<boolean> {
     const text = await Deno.readTextFile(join(this.#cluster.folder, "postmaster.pid")).catch(() => "");
     const lines = text.split("\n");
-    return Number(lines[0]) === pid && lines[7]?.trim() === "ready";
+    return Number(lines[0]) === pid && ["ready", "standby"].includes(lines[7]?.trim() ?? "");
   }
 
   /** All of its processes, at once and without a word. */
@@ -129,6 +141,24 @@ export class PrivatePostgres implements AsyncDisposable {
     await this.killAll();
     await this.#parts.disposeAsync();
   }
+}
+
+async function makeHome(
+  parts: AsyncDisposableStack,
+  diskMiB?: number,
+): Promise<{ folder: string; placement: Placement }> {
+  const { path } = parts.use(await ordinaryFolder("scroll-chat-faults-"));
+  const folder = join(path, "home");
+  await Deno.mkdir(folder);
+  if (diskMiB !== undefined) {
+    await mount(folder, diskMiB);
+    parts.defer(() => run("umount", [folder]));
+  }
+  const owner = await Deno.stat(path);
+  if (Deno.uid() === 0 && owner.uid !== null && owner.gid !== null) {
+    await Deno.chown(folder, owner.uid, owner.gid);
+  }
+  return { folder, placement: await choosePlacement(folder, await findBinaries(), () => {}) };
 }
 
 async function mount(folder: string, mib: number): Promise<void> {

@@ -1,11 +1,12 @@
 /**
- * The world of one row: nodes, one Redis, one Postgres, a proxy on each link that is to be broken, and clients of the
- * native door over all nodes.
+ * The world of one row: nodes, one Redis or Upstash in front of it, one Postgres, a proxy on each link that is to be broken,
+ * and clients of the native door over all nodes.
  */
 import { migrate } from "../../src/store/migrate.ts";
 import { createTestDatabase, MIGRATIONS, quietLog } from "../helpers/databases.ts";
 import { RedisServer } from "../helpers/redis.ts";
 import { RestClient } from "../helpers/rest_client.ts";
+import { UpstashServer } from "../helpers/upstash_server.ts";
 import { FaultProxy, type Mangler } from "./fault_proxy.ts";
 import { NodeSlot } from "./node_slot.ts";
 import { begin, LONELY, populate, type Population, type PopulationOptions } from "./population.ts";
@@ -21,6 +22,10 @@ export interface WorldOptions extends Pick<PopulationOptions, "seed" | "perSecon
   postgres?: PrivatePostgresOptions;
   /** `oneClient`: of the lonely receiver alone. */
   proxies?: { redis?: boolean; postgres?: boolean; clients?: boolean; oneClient?: boolean };
+  /** Nodes reach each other by Upstash's REST. */
+  upstash?: boolean;
+  /** Nodes of another region than Postgres and Redis, and the round trip to those. */
+  far?: { nodes: readonly number[]; roundTripMs: number };
   /** Of what Redis says to nodes. */
   mangler?: () => Mangler;
   env?: Record<string, string>;
@@ -36,12 +41,14 @@ interface Servers {
   databaseUrl: string;
   postgres: PrivatePostgres | undefined;
   redis: RedisServer;
+  upstash: UpstashServer | undefined;
 }
 
 export class World implements AsyncDisposable {
   readonly databaseUrl: string;
   readonly postgres: PrivatePostgres | undefined;
   readonly redis: RedisServer;
+  readonly upstash: UpstashServer | undefined;
   readonly nodes: readonly NodeSlot[];
   /** In front of one receiver alone. */
   readonly lonelyProxy: FaultProxy | undefined;
@@ -62,6 +69,7 @@ export class World implements AsyncDisposable {
     this.databaseUrl = servers.databaseUrl;
     this.postgres = servers.postgres;
     this.redis = servers.redis;
+    this.upstash = servers.upstash;
     this.nodes = init.nodes;
     this.lonelyProxy = init.lonelyProxy;
     this.#population = init.population;
@@ -73,7 +81,7 @@ export class World implements AsyncDisposable {
     await using parts = new AsyncDisposableStack();
     const servers = {
       ...await openPostgres(options, parts),
-      redis: parts.use(await RedisServer.start([], steadyPort())),
+      ...await openRedis(options, parts),
     };
     const nodes = Array.from({ length: options.nodes }, (_, i) => parts.use(placeNode(i, servers, options)));
     await Promise.all(nodes.map((node) => node.start()));
@@ -150,20 +158,40 @@ export class World implements AsyncDisposable {
   }
 }
 
-function placeNode(index: number, { databaseUrl, redis }: Servers, options: WorldOptions): NodeSlot {
-  const { proxies, mangler, isBroken = false, env, envOf } = options;
-  const redisProxy = proxies?.redis ? FaultProxy.to(redis.url, mangler && { mangler }) : undefined;
-  const postgresProxy = proxies?.postgres ? FaultProxy.to(databaseUrl) : undefined;
+function placeNode(index: number, { databaseUrl, redis, upstash }: Servers, options: WorldOptions): NodeSlot {
+  const { proxies, mangler, isBroken = false, env, envOf, far } = options;
+  const isFar = far?.nodes.includes(index) ?? false;
+  const busUrl = upstash?.url ?? redis.url;
+  const redisProxy = proxies?.redis || isFar ? FaultProxy.to(busUrl, mangler && { mangler }) : undefined;
+  const postgresProxy = proxies?.postgres || isFar ? FaultProxy.to(databaseUrl) : undefined;
+  if (isFar) {
+    for (const proxy of [redisProxy, postgresProxy]) if (proxy) proxy.delayMs = (far?.roundTripMs ?? 0) / 2;
+  }
+  const nodeBusUrl = redisProxy?.through(busUrl) ?? busUrl;
   return new NodeSlot({
     ...{ index, isBroken, redisProxy, postgresProxy, hasClientProxy: proxies?.clients ?? false },
     databaseUrl: postgresProxy?.through(databaseUrl) ?? databaseUrl,
     env: {
-      REDIS_URL: redisProxy?.through(redis.url) ?? redis.url,
+      ...(upstash === undefined
+        ? { REDIS_URL: nodeBusUrl }
+        : { UPSTASH_REDIS_REST_URL: nodeBusUrl, UPSTASH_REDIS_REST_TOKEN: UpstashServer.TOKEN }),
+      ...(far === undefined ? {} : { PRIMARY_REGION: "home", FLY_REGION: isFar ? "far" : "home" }),
       CHAT_RATE_CHANGES: "0", // members are brought in faster than people do
       ...env,
       ...envOf?.(index),
     },
   });
+}
+
+async function openRedis(
+  options: WorldOptions,
+  parts: AsyncDisposableStack,
+): Promise<Pick<Servers, "redis" | "upstash">> {
+  if (!options.upstash) {
+    return { redis: parts.use(await RedisServer.start([], steadyPort())), upstash: undefined };
+  }
+  const upstash = parts.use(await UpstashServer.start(steadyPort()));
+  return { redis: upstash.redis, upstash };
 }
 
 async function openPostgres(

@@ -1,0 +1,171 @@
+/**
+ * A node far from the primary: what it asks from afar, counted; what it answers while its replica is not as good as the
+ * primary; and what it says when its region is cut off.
+ */
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import postgres from "postgres";
+import { until } from "../faults/until.ts";
+import { Refused } from "../helpers/test_socket.ts";
+import { FAR, HOME } from "./servers.ts";
+import { contentsOf, TwoRegions } from "./two_nodes.ts";
+
+/** What the node asks by itself comes in between: not in each of these. */
+const TURNS = 5;
+const HEARD_MS = 5_000;
+
+async function fewest(regions: TwoRegions, work: () => Promise<unknown>): Promise<number> {
+  let fewest = Infinity;
+  const { primary } = regions.servers.links;
+  for (let turn = 0; turn < TURNS; turn++) {
+    const before = primary.asked;
+    await work();
+    fewest = Math.min(fewest, primary.asked - before);
+  }
+  return fewest;
+}
+
+Deno.test("two regions: a write asks the primary once, a read none, and no answer is older than what its reader knows", async (t) => {
+  await using regions = await TwoRegions.start({ DATABASE_TIMEOUT: "1500" });
+  const { home, far, servers } = regions;
+  const standby = postgres(servers.standby.url, { max: 1, fetch_types: false });
+  await using _ = { [Symbol.asyncDispose]: () => standby.end({ timeout: 1 }) };
+  const [ada, bob] = [await far.connect("ada"), await home.connect("bob")];
+  const [adaRest, bobRest] = [await far.rest("ada"), await home.rest("bob")];
+  const { room } = await ada.call("create_room", { name: "Lab", type: "PUBLIC" });
+  await bob.call("join_room", { roomId: room.id });
+  await ada.call("join_room", { roomId: room.id });
+  const page = `/rooms/${room.id}/messages?limit=100`;
+  const listed = () => contentsOf(adaRest, page);
+  const send = (content: string) => ada.call("send_message", { roomId: room.id, content });
+
+  await t.step("answers and greetings say the region", async () => {
+    strictEqual((await adaRest.get(page)).headers.get("x-region"), FAR);
+    strictEqual((await bobRest.get(`/rooms/none/messages`)).headers.get("x-region"), HOME);
+    deepStrictEqual([ada, bob].map(({ pushes }) => pushes[0]?.data.region), [FAR, HOME]);
+  });
+
+  await t.step("each write is one round trip, the first of its kind too", async () => {
+    const { message } = await send("first");
+    const { asked } = await regions.asked(async () => {
+      await ada.call("mark_as_read", { messageId: message.id });
+      await ada.call("update_message", { messageId: message.id, content: "first, edited" });
+      await ada.call("update_room", { roomId: room.id, description: "Of two regions" });
+      await ada.call("send_direct_message", { recipientId: "bob", content: "hello" });
+      await adaRest.post("/messages", { roomId: room.id, content: "by REST" });
+    });
+    ok(asked <= 5, `${asked} asks for five writes`);
+    let id = 0;
+    strictEqual(await fewest(regions, () => send(`${id++}`)), 1);
+    strictEqual(
+      await fewest(regions, () => adaRest.post("/messages", { roomId: room.id, content: `${id++}` })),
+      1,
+    );
+    strictEqual(await fewest(regions, () => ada.call("mark_as_read", { messageId: message.id })), 1);
+  });
+
+  await t.step("pages and members are read near", async () => {
+    const cid = await far.rest("cid"); // has marked nothing
+    await bob.call("add_member", { roomId: room.id, userId: "ada" }).catch(() => {});
+    await cid.post(`/rooms/${room.id}/join`);
+    const reads = {
+      page: () => cid.get(page),
+      members: () => cid.get(`/rooms/${room.id}/members`),
+      conversation: () => adaRest.get("/direct-messages/bob"),
+    };
+    for (const [what, read] of Object.entries(reads)) {
+      await until(async () => await fewest(regions, read) === 0, HEARD_MS, `${what} to be read near`);
+    }
+    strictEqual((await cid.get(page)).body.messages[0].content, "first, edited");
+  });
+
+  await t.step(
+    "what is not there yet is asked of the primary: by minSeq, by an own mark, by own membership",
+    async () => {
+      const { body } = await adaRest.get(page);
+      const known = body.position.seq;
+      ok(await fewest(regions, () => adaRest.get(`${page}&minSeq=${known + 1_000}`)) >= 1);
+      const dan = await far.rest("dan");
+      strictEqual((await dan.get(page)).status, 403);
+      strictEqual((await dan.post(`/rooms/${room.id}/join`)).status, 200);
+      strictEqual((await dan.get(page)).status, 200);
+    },
+  );
+
+  await t.step(
+    "a replica that stands still: own sends, those heard of and those named by minSeq are in the answer",
+    async () => {
+      await standby`select pg_wal_replay_pause()`;
+      for (const content of ["own 1", "own 2"]) {
+        await send(content);
+        ok((await listed()).includes(content), content);
+      }
+      const { message } = await bob.call("send_message", { roomId: room.id, content: "from home" });
+      await ada.next("message_received", ({ message }) => message.content === "from home");
+      ok((await listed()).includes("from home"));
+      const other = await bob.call("create_room", { name: "Unheard", type: "PUBLIC" });
+      strictEqual((await adaRest.post(`/rooms/${other.room.id}/join`)).status, 200);
+      const said = await bobRest.post("/messages", { roomId: other.room.id, content: "named" });
+      const { seq } = said.body.message;
+      deepStrictEqual(await contentsOf(adaRest, `/rooms/${other.room.id}/messages?minSeq=${seq}`), ["named"]);
+      await regions.untilFit(false);
+      const last = await bobRest.post("/messages", { roomId: other.room.id, content: "last" });
+      strictEqual(last.status, 201);
+      deepStrictEqual(await contentsOf(adaRest, `/rooms/${other.room.id}/messages`), ["named", "last"]);
+      await bob.call("remove_member", { roomId: other.room.id, userId: "ada" });
+      strictEqual((await adaRest.get(`/rooms/${other.room.id}/messages`)).status, 403);
+      ok(message.seq > 0);
+      await standby`select pg_wal_replay_resume()`;
+      await regions.untilFit(true);
+    },
+  );
+
+  await t.step("a replica that is gone: right answers at once, near ones when it is back", async () => {
+    await standby.end({ timeout: 1 });
+    await servers.standby.killAll();
+    for (const content of ["without 1", "without 2", "without 3"]) {
+      await send(content);
+      ok((await listed()).includes(content), content);
+    }
+    await regions.untilFit(false);
+    await servers.standby.launch();
+    await regions.untilFit(true);
+    await until(async () => await fewest(regions, listed) === 0, HEARD_MS, "near reads");
+  });
+
+  await t.step(
+    "the region cut off: sends are refused and can be tried again, then each is there once, on both sides",
+    async () => {
+      servers.cut("cut");
+      const sent = ["cut 1", "cut 2", "cut 3"].map((content) => ({
+        roomId: room.id,
+        content,
+        clientMessageId: content,
+      }));
+      const refusals = sent.map((message) =>
+        ada.call("send_message", message).then(() => undefined, (fault) => fault)
+      );
+      for (const refused of await Promise.all(refusals)) {
+        ok(
+          refused instanceof Refused && refused.code === "unavailable" && refused.body.retryable,
+          String(refused),
+        );
+      }
+      strictEqual((await adaRest.get("//readyz")).status, 503);
+      await regions.untilFit(false);
+      strictEqual((await adaRest.get(page)).status, 503); // as good as the primary: nobody knows
+      strictEqual((await bobRest.post("/messages", { roomId: room.id, content: "meanwhile" })).status, 201);
+      servers.cut("pass");
+      for (const message of sent) {
+        await until(
+          () => ada.call("send_message", message).then(() => true, () => false),
+          HEARD_MS,
+          message.content,
+        );
+      }
+      const atHome = await contentsOf(bobRest, page);
+      deepStrictEqual(atHome.filter((content) => content.startsWith("cut")), ["cut 1", "cut 2", "cut 3"]);
+      deepStrictEqual(await listed(), atHome);
+      await ada.next("message_received", ({ message }) => message.content === "meanwhile");
+    },
+  );
+});
