@@ -72,12 +72,13 @@ const SAMPLE_USERS = [{ sub: "ada", name: "Ada" }, { sub: "grace", name: "Grace"
 async function develop(): Promise<void> {
   const say = (text: string) => void Deno.stdout.writeSync(new TextEncoder().encode(`${text}\n`));
   const { prepareDevelopment } = await import("./src/embedded/development.ts");
+  const dataDir = Deno.env.get("SCROLL_DATA_DIR") ?? ".data";
   await using development = await prepareDevelopment({
-    dataDir: Deno.env.get("SCROLL_DATA_DIR") ?? ".data",
+    dataDir,
     databaseUrl: Deno.env.get("DATABASE_URL"),
     onProgress: say,
   });
-  const config = readConfig("development", development);
+  const config = readConfig("development", { ...development, filesDir: `${dataDir}/files` });
   const log = createLog(config.logLevel);
   watchFaults(log);
   await migrate(config.database, MIGRATIONS, log);

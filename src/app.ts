@@ -14,10 +14,12 @@ import { NodeWatch } from "./chat/node_watch.ts";
 import { Retention } from "./chat/retention.ts";
 import { WorkQueue } from "./chat/work_queue.ts";
 import type { Config } from "./config.ts";
+import type { FileCollector } from "./chat/file_collector.ts";
 import { Hub } from "./delivery/hub.ts";
 import { NearReads } from "./delivery/near_reads.ts";
 import { StreamReader } from "./delivery/stream_reader.ts";
 import { Sweep } from "./delivery/sweep.ts";
+import { openFiles } from "./files/open_files.ts";
 import { createHttpApp } from "./http/app.ts";
 import { describeFault, type Log } from "./log.ts";
 import { ChatError } from "./protocol/errors.ts";
@@ -48,6 +50,8 @@ export interface App extends AsyncDisposable {
   readonly appender: Appender;
   readonly hub: Hub;
   readonly connections: Connections;
+  /** Undefined where there is no place for files. */
+  readonly collector: FileCollector | undefined;
   /** Stops taking new work, lets what is under way finish, closes sockets with 1012. Idempotent. */
   drain(): Promise<void>;
 }
@@ -83,7 +87,10 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
   const retention = parts.use(new Retention({ db, hub, log, days: config.chat.retentionDays }));
 
   const auth = await createAuth(config.jwt);
-  const { commands, connections, users } = makeChat({
+  const store = config.files.store === undefined
+    ? undefined
+    : parts.use(await openFiles(config.files.store, log));
+  const { commands, connections, users, files, uploads, collector } = makeChat({
     config,
     db,
     near: new NearReads({ db, replica, hub }),
@@ -91,6 +98,7 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
     hub,
     bus,
     leases,
+    store,
     auth,
     nodeId,
     log,
@@ -123,6 +131,8 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
   });
   const http = createHttpApp({
     commands,
+    files,
+    uploads,
     actorOf: async (token) => {
       const actor = await auth(token);
       await users.seen(actor);
@@ -201,6 +211,7 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
     appender,
     hub,
     connections,
+    collector,
     drain: () => drained ??= drain(),
     [Symbol.asyncDispose]: async () => {
       await (drained ??= drain());

@@ -6,10 +6,11 @@
 import { type BusConfig, readBus } from "./config/bus_config.ts";
 import { type DatabaseConfig, readDatabase } from "./config/database_config.ts";
 import { type Environment, EnvironmentReader } from "./config/environment.ts";
+import { type FilesConfig, readFiles } from "./config/files_config.ts";
 import { type JwtConfig, readJwt } from "./config/jwt_config.ts";
 import { readRegion, type RegionConfig } from "./config/region_config.ts";
 
-export type { BusConfig, DatabaseConfig, Environment, JwtConfig };
+export type { BusConfig, DatabaseConfig, Environment, FilesConfig, JwtConfig };
 export type Mode = "development" | "production";
 
 export interface Config {
@@ -54,6 +55,7 @@ export interface Config {
     /** How long somebody without a connection is there: a reconnect is no news. */
     readonly graceMs: number;
   };
+  readonly files: FilesConfig;
   readonly database: DatabaseConfig;
   readonly jwt: JwtConfig;
   readonly delivery: { readonly sweepMs: number; readonly holdMs: number; readonly lingerMs: number };
@@ -67,6 +69,7 @@ export interface Config {
 export interface Defaults {
   databaseUrl?: string;
   jwtSecret?: string;
+  filesDir?: string;
   port?: number;
 }
 
@@ -115,6 +118,7 @@ export function readConfig(
       idleMs: from.integer("CHAT_ONLINE_STATUS_TIMEOUT", 300_000, 100, 86_400_000),
       graceMs: from.integer("CHAT_PRESENCE_GRACE", 5_000, 0, 60_000),
     },
+    files: readFiles(from, { folder: defaults.filesDir, isDevelopment: mode === "development" }),
     database: { ...readDatabase(from, defaults.databaseUrl), isFar: region.isFar },
     jwt: readJwt(from, defaults.jwtSecret),
     delivery: {

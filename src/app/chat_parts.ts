@@ -1,4 +1,5 @@
 /** The rules of chat made and joined: what the doors get to knock at. Those that have timers end with `parts`. */
+import { type FileParts, makeFiles } from "./file_parts.ts";
 import type { Bus } from "../bus/bus.ts";
 import type { PresenceLeases } from "../bus/presence_leases.ts";
 import type { Authenticate } from "../chat/auth.ts";
@@ -22,6 +23,7 @@ import { Typing } from "../chat/typing.ts";
 import { Users } from "../chat/users.ts";
 import type { Config } from "../config.ts";
 import type { Hub } from "../delivery/hub.ts";
+import type { FileStore } from "../files/file_store.ts";
 import type { NearReads } from "../delivery/near_reads.ts";
 import type { Log } from "../log.ts";
 import type { NodeId } from "../protocol/ids.ts";
@@ -36,19 +38,20 @@ export interface ChatUses {
   hub: Hub;
   bus: Bus;
   leases: PresenceLeases;
+  store: FileStore | undefined;
   auth: Authenticate;
   nodeId: NodeId;
   log: Log;
 }
 
-export interface ChatParts {
+export interface ChatParts extends FileParts {
   commands: Commands;
   connections: Connections;
   users: Users;
 }
 
 export function makeChat(uses: ChatUses, parts: AsyncDisposableStack): ChatParts {
-  const { config, db, near, appender, hub, bus, leases, auth, nodeId, log } = uses;
+  const { config, db, near, appender, hub, bus, leases, store, auth, nodeId, log } = uses;
   const users = new Users({ db, hub, maxRoomMembers: config.chat.maxRoomMembers });
   const rates = new Rates(config.limits);
   const rules = new RoomRules({ db, near, hub, rates });
@@ -74,7 +77,9 @@ export function makeChat(uses: ChatUses, parts: AsyncDisposableStack): ChatParts
     node: { id: nodeId, region: config.node.region },
   });
   const hearing = new Hearing({ hub });
+  const files = makeFiles({ config, db, hub, rules, store, log }, parts);
   const commands = new Commands({
+    files: files.files,
     rooms: new Rooms({ rules }),
     memberships,
     messages,
@@ -87,5 +92,5 @@ export function makeChat(uses: ChatUses, parts: AsyncDisposableStack): ChatParts
     synchronisation: new Synchronisation({ db, hearing }),
   }, rates);
 
-  return { commands, connections, users };
+  return { commands, connections, users, ...files };
 }

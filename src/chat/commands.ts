@@ -6,8 +6,9 @@ import type { z } from "zod";
 import { type CommandInput, type CommandName, commands, isCommandName } from "../protocol/commands.ts";
 import { ChatError, invalidField } from "../protocol/errors.ts";
 import { type JsonText, toJson } from "../protocol/json_text.ts";
-import type { Call } from "./actor.ts";
+import type { Actor, Call } from "./actor.ts";
 import type { DirectMessages } from "./direct_messages.ts";
+import type { Files } from "./files.ts";
 import type { Listening } from "./listening.ts";
 import type { Memberships } from "./memberships.ts";
 import type { Messages } from "./messages.ts";
@@ -24,6 +25,7 @@ export interface Rules {
   memberships: Memberships;
   messages: Messages;
   directMessages: DirectMessages;
+  files: Files;
   readMarkers: ReadMarkers;
   typing: Typing;
   presence: Presence;
@@ -48,7 +50,7 @@ export class Commands {
   constructor(rules: Rules, rates: Rates) {
     this.#rates = rates;
     const { rooms, memberships, messages, directMessages, readMarkers } = rules;
-    const { typing, presence, listening, synchronisation, search } = rules;
+    const { typing, presence, listening, synchronisation, search, files } = rules;
     this.#presence = presence;
     this.#bindings = {
       authenticate,
@@ -69,6 +71,9 @@ export class Commands {
       search_messages: ({ actor }, ask) => search.search(actor, ask),
       update_message: ({ actor }, ask) => messages.edit(actor, ask),
       delete_message: ({ actor }, ask) => messages.delete(actor, ask),
+      get_file_state: ({ actor }, ask) => files.state(actor, ask),
+      get_file_link: ({ actor }, ask) => files.link(actor, ask),
+      remove_file: ({ actor }, ask) => files.remove(actor, ask),
       mark_as_read: ({ actor }, ask) => readMarkers.mark(actor, ask),
       mark_as_unread: ({ actor }, ask) => readMarkers.markUnread(actor, ask),
       list_readers: ({ actor }, ask) => readMarkers.readers(actor, ask),
@@ -90,20 +95,29 @@ export class Commands {
 
   /** Rejects with a ChatError for whatever the client can cause. */
   async run(name: string, call: Call, input: unknown): Promise<JsonText> {
-    if (this.#draining || call.connection?.isLeaving) {
-      throw new ChatError("unavailable", "This node is going away: try another");
-    }
+    if (call.connection?.isLeaving) throw goingAway();
     if (!isCommandName(name)) {
       throw new ChatError("unknown_command", `There is no command ${JSON.stringify(name.slice(0, 64))}`);
     }
-    this.#rates.takeCommand(call.actor.userId);
-    if (call.connection !== undefined && !BY_ITSELF.has(name)) this.#presence.asked(call.connection);
+    return await this.perform(call.actor, async () => {
+      if (call.connection !== undefined && !BY_ITSELF.has(name)) this.#presence.asked(call.connection);
+      call.connection?.begin();
+      try {
+        return await this.#run(name, call, input);
+      } finally {
+        call.connection?.done();
+      }
+    });
+  }
+
+  /** What is asked for outside of the table: it counts like a command, and a drain waits for it. */
+  async perform<T>(actor: Actor, work: () => Promise<T>): Promise<T> {
+    if (this.#draining) throw goingAway();
+    this.#rates.takeCommand(actor.userId);
     this.#running++;
-    call.connection?.begin();
     try {
-      return await this.#run(name, call, input);
+      return await work();
     } finally {
-      call.connection?.done();
       this.#running--;
       if (this.#running === 0) this.#whenIdle?.();
     }
@@ -123,6 +137,8 @@ export class Commands {
     return binding(call, parseInput(commands[name].input, input) as CommandInput<N>);
   }
 }
+
+const goingAway = (): ChatError => new ChatError("unavailable", "This node is going away: try another");
 
 async function authenticate(call: Call, ask: CommandInput<"authenticate">): Promise<JsonText> {
   if (call.renew === undefined) throw new ChatError("unknown_command");

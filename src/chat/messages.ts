@@ -39,7 +39,7 @@ export class Messages {
 
   /** Nothing is awaited before the appender has the draft: what one socket sends in order is stored in order. */
   async sendTo(actor: Actor, target: Draft["target"], ask: Outgoing): Promise<JsonText> {
-    this.#checkContent(ask.content);
+    this.#checkContent(ask.content, ask.attachmentIds !== undefined);
     const id = newMessageId();
     const { sent, abandon } = this.#appender.append({
       id,
@@ -48,7 +48,7 @@ export class Messages {
       clientMessageId: ask.clientMessageId ?? id,
       content: ask.content,
       type: ask.type,
-      attachments: [],
+      attachmentIds: ask.attachmentIds,
       replyToId: ask.replyToId,
       mentions: ask.mentions,
     });
@@ -119,8 +119,8 @@ export class Messages {
     return jsonObject(pageFields(page));
   }
 
-  #checkContent(content: string): void {
-    if (content.trim() === "") throw invalidField("content", "Expected some text");
+  #checkContent(content: string, hasFiles = false): void {
+    if (content.trim() === "" && !hasFiles) throw invalidField("content", "Expected some text");
     const length = codePoints(content);
     if (length > this.#maxLength) {
       throw invalidField("content", `Expected at most ${this.#maxLength} characters, not ${length}`);

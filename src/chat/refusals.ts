@@ -13,6 +13,12 @@ const TOLD: Record<string, () => ChatError> = {
   fixed_privacy: () => invalidField("isPrivate", "fixed by the room's type"),
   below_member_count: () =>
     new ChatError("conflict", "maxMembers: below the present number of members", { field: "maxMembers" }),
+  attachment_not_found: () =>
+    invalidField("attachmentIds", "uploads of your own to this room that have not been sent"),
+  attachment_unsafe: () =>
+    new ChatError("conflict", "attachmentIds: the scanner refused one of the files: see get_file_state", {
+      field: "attachmentIds",
+    }),
   reply_not_found: () => invalidField("replyToId", "the id of a message in the same room"),
 };
 

@@ -100,6 +100,9 @@ function describe(
   switch (change.kind) {
     case "message": {
       const message = asJson(change.json);
+      if (change.attachment !== undefined) {
+        return { event: "attachment_updated", fields: { message, attachment: asJson(change.attachment) } };
+      }
       if (change.firstSeq > known) {
         return { event: direct ? "direct_message_received" : "message_received", fields: { message } };
       }

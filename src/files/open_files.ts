@@ -1,6 +1,7 @@
 /** The store that the configuration names. */
 import type { Log } from "../log.ts";
 import type { FileStore } from "./file_store.ts";
+import { LocalFiles } from "./local_files.ts";
 
 /** For config/: keep it in this shape. */
 export type FileStoreConfig =
@@ -20,9 +21,8 @@ export type FileStoreConfig =
     readonly pathStyle: boolean;
   };
 
-export function openFiles(
-  _config: FileStoreConfig,
-  _log: Log,
-): Promise<FileStore> {
-  return Promise.reject(new Error("not built yet"));
+export function openFiles(config: FileStoreConfig, _log: Log): Promise<FileStore> {
+  return config.is === "local"
+    ? LocalFiles.open(config.folder)
+    : Promise.reject(new TypeError("S3 is not built yet"));
 }

@@ -38,8 +38,11 @@ export function createHttpApp(options: HttpOptions): Hono {
   app.use(cors({
     origin: (origin) => options.mayReadFrom(origin) ? origin : null,
     allowMethods: ["GET", "POST", "PUT", "PATCH", "DELETE"],
-    allowHeaders: ["authorization", "content-type"],
-    exposeHeaders: ["x-request-id", "x-region", "retry-after"],
+    allowHeaders: ["authorization", "content-type", "range", "if-range", "if-none-match"],
+    exposeHeaders: [
+      ...["x-request-id", "x-region", "retry-after"],
+      ...["accept-ranges", "content-disposition", "content-length", "content-range", "etag"],
+    ],
     maxAge: 600,
   }));
   app.get("/healthz", (c) => c.json({ status: "ok" }));

@@ -25,6 +25,7 @@ const TAGS: Record<CommandSpec["tag"] | "health", string> = {
   "rooms": "Make, find and change rooms",
   "members": "Join and leave; roles, mutes and bans",
   "messages": "Send, read, search, edit and delete",
+  "files": "Upload files, and fetch what was found clean",
   "direct messages": "Conversations of two users",
   "reading": "How far you and others have read; what is unread",
   "presence": "Who types, who is there, how you are shown",

@@ -1,20 +1,25 @@
 /**
- * The REST door: one route for each command that has one, made from the table. A route gathers path, query and body
- * into the command's input and hands its JSON back; it decides nothing.
+ * The REST door: one route for each command that has one, made from the table, and the two that carry bytes. A route
+ * gathers path, query and body into the command's input and hands its JSON back; it decides nothing.
  */
 import type { Context, Hono } from "hono";
-import { z } from "zod";
 import type { Actor, Call } from "../chat/actor.ts";
-import type { Commands } from "../chat/commands.ts";
+import { type Commands, parseInput } from "../chat/commands.ts";
+import type { Files } from "../chat/files.ts";
 import { commands, type CommandSpec } from "../protocol/commands.ts";
 import { ChatError, invalidField } from "../protocol/errors.ts";
+import { fileCommands, fileRoutes } from "../protocol/file_commands.ts";
 import { readJson } from "./body.ts";
+import { sendFile, userOfLink } from "./downloads.ts";
+import { isForm } from "./form.ts";
+import { type FieldTypes, fieldTypes, readText } from "./text_input.ts";
+import { sendForm, uploadFile, type UploadUses } from "./uploads.ts";
 
-export interface RouteUses {
+export interface RouteUses extends UploadUses {
   commands: Commands;
+  files: Files;
   /** From the token of the request to its actor, projected. */
   actorOf: (token: string) => Promise<Actor>;
-  maxBodyBytes: number;
 }
 
 export function addCommandRoutes(app: Hono, uses: RouteUses): void {
@@ -25,10 +30,9 @@ export function addCommandRoutes(app: Hono, uses: RouteUses): void {
     if (spec.rest === undefined) continue;
     const { method, path, status } = spec.rest;
     allowed.set(path, [...allowed.get(path) ?? [], method]);
-    const types = queryTypes(spec);
+    const types = fieldTypes(spec.input);
     app.on(method, path, async (c) => {
       const actor = await uses.actorOf(requireBearer(c));
-      const input = await gatherInput(c, types, uses.maxBodyBytes);
       const after: (() => void)[] = [];
       const call: Call = {
         actor,
@@ -37,10 +41,17 @@ export function addCommandRoutes(app: Hono, uses: RouteUses): void {
         afterAnswer: (action) => after.push(action),
         renew: undefined,
       };
-      const answer = await uses.commands.run(name, call, input);
+      const run = (input: unknown) => uses.commands.run(name, call, input);
+      const answer = spec.form && isForm(c.req.raw)
+        ? await uses.commands.perform(actor, () => sendForm(c, actor, { ...uses, types, run }))
+        : await run(await gatherInput(c, types, uses.maxBodyBytes));
       for (const action of after) action();
-      return c.body(answer, status, { "content-type": "application/json; charset=UTF-8" });
+      return c.body(answer, status, JSON_TYPE);
     });
+  }
+  addFileRoutes(app, uses);
+  for (const { rest: { method, path } } of Object.values(fileRoutes)) {
+    allowed.set(path, [...allowed.get(path) ?? [], method]);
   }
   for (const [path, methods] of allowed) {
     app.all(path, () => {
@@ -50,6 +61,28 @@ export function addCommandRoutes(app: Hono, uses: RouteUses): void {
     });
   }
 }
+
+/** Bytes, in and out; a link needs no token. */
+function addFileRoutes(app: Hono, uses: RouteUses): void {
+  const { upload_file, get_file } = fileRoutes;
+  app.on(upload_file.rest.method, upload_file.rest.path, async (c) => {
+    const actor = await uses.actorOf(requireBearer(c));
+    const answer = await uses.commands.perform(actor, () => uploadFile(c, actor, uses));
+    return c.body(answer, upload_file.rest.status, JSON_TYPE);
+  });
+  app.on(get_file.rest.method, get_file.rest.path, async (c) => {
+    const { fileId } = parseInput(fileCommands.get_file_link.input, c.req.param());
+    if (c.req.header("authorization") === undefined && c.req.query("signature") !== undefined) {
+      const userId = await userOfLink(c, uses.files, fileId);
+      return await sendFile(c.req.raw, await uses.files.open(userId, fileId));
+    }
+    const actor = await uses.actorOf(requireBearer(c));
+    const file = await uses.commands.perform(actor, () => uses.files.open(actor.userId, fileId));
+    return await sendFile(c.req.raw, file);
+  });
+}
+
+const JSON_TYPE = { "content-type": "application/json; charset=UTF-8" };
 
 const countParams = (spec: CommandSpec): number => spec.rest?.path.split("/:").length ?? 0;
 
@@ -64,7 +97,7 @@ function requireBearer(c: Context): string {
 }
 
 /** Path parameters win by refusing to be named twice. */
-async function gatherInput(c: Context, types: QueryTypes, maxBytes: number): Promise<unknown> {
+async function gatherInput(c: Context, types: FieldTypes, maxBytes: number): Promise<unknown> {
   const path = c.req.param() as Record<string, string>;
   const hasBody = c.req.method !== "GET" && c.req.method !== "DELETE";
   const rest = hasBody ? await readJson(c.req.raw, maxBytes) : readQuery(c, types);
@@ -80,29 +113,12 @@ async function gatherInput(c: Context, types: QueryTypes, maxBytes: number): Pro
   return { ...rest, ...path };
 }
 
-/** The JSON type of each field of the input, by name. */
-type QueryTypes = ReadonlyMap<string, string | undefined>;
-
-function queryTypes(spec: CommandSpec): QueryTypes {
-  const { properties = {} } = z.toJSONSchema(spec.input, { io: "input", unrepresentable: "any" });
-  return new Map(
-    Object.entries(properties).map((
-      [name, schema],
-    ) => [name, typeof schema === "object" ? String(schema.type) : undefined]),
-  );
-}
-
-/** A query knows text only: what the input wants as a number or a truth is read as such. */
-function readQuery(c: Context, types: QueryTypes): Record<string, unknown> {
+/** A query knows text only. */
+function readQuery(c: Context, types: FieldTypes): Record<string, unknown> {
   const input: Record<string, unknown> = Object.create(null);
-  for (const [name, values] of Object.entries(c.req.queries())) {
-    const [text] = values;
-    if (text === undefined || values.length > 1) throw invalidField(name.slice(0, 64), "Expected once");
-    const type = types.get(name);
-    if (type === "integer" || type === "number") {
-      input[name] = /^-?\d{1,16}$/.test(text) ? Number(text) : text;
-    } else if (type === "boolean") input[name] = text === "true" ? true : text === "false" ? false : text;
-    else input[name] = text;
+  for (const [name, texts] of Object.entries(c.req.queries())) {
+    if (texts.length > 1) throw invalidField(name.slice(0, 64), "Expected once");
+    input[name] = readText(types, name, texts);
   }
   return input;
 }

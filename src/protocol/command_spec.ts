@@ -15,6 +15,7 @@ export interface CommandSpec<I extends z.ZodType = z.ZodType, O extends z.ZodTyp
     | "rooms"
     | "members"
     | "messages"
+    | "files"
     | "direct messages"
     | "reading"
     | "presence"
@@ -24,13 +25,16 @@ export interface CommandSpec<I extends z.ZodType = z.ZodType, O extends z.ZodTyp
   input: I;
   output: O;
   rest: RestBinding | undefined;
+  /** REST also takes it as a form with files in the field `attachments`. */
+  form: boolean;
   /** May run beside others of its connection; all the rest wait for what that connection asked before. */
   concurrent: boolean;
 }
 
 export function define<I extends z.ZodType, O extends z.ZodType>(
-  spec: Omit<CommandSpec<I, O>, "rest" | "concurrent"> & {
+  spec: Omit<CommandSpec<I, O>, "rest" | "form" | "concurrent"> & {
     rest?: [RestBinding["method"], string, 201?];
+    form?: boolean;
     concurrent?: boolean;
   },
 ): CommandSpec<I, O> {
@@ -38,7 +42,7 @@ export function define<I extends z.ZodType, O extends z.ZodType>(
   const rest: RestBinding | undefined = method === undefined || path === undefined
     ? undefined
     : { method, path: `/api/chat${path}`, status: status ?? 200 };
-  return { ...spec, rest, concurrent: spec.concurrent ?? false };
+  return { ...spec, rest, form: spec.form ?? false, concurrent: spec.concurrent ?? false };
 }
 
 /** Of every list that goes on with a cursor. */

@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { define, done } from "./command_spec.ts";
+import { fileCommands } from "./file_commands.ts";
 import * as limits from "./limits.ts";
 import { messageCommands } from "./message_commands.ts";
 import { presenceCommands } from "./presence_commands.ts";
@@ -17,6 +18,7 @@ export type { CommandSpec, RestBinding } from "./command_spec.ts";
 export const commands = {
   ...roomCommands,
   ...messageCommands,
+  ...fileCommands,
   ...searchCommands,
   ...readingCommands,
   ...presenceCommands,

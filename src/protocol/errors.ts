@@ -21,10 +21,13 @@ export const errorCodes = {
   last_owner: { status: 409, retryable: false, text: "The last owner must hand the room over first" },
   too_large: { status: 413, retryable: false, text: "The request is too large" },
   unsupported_media_type: { status: 415, retryable: false, text: "This content type is not understood" },
+  range_not_satisfiable: { status: 416, retryable: false, text: "The file has no such range" },
   upgrade_required: { status: 426, retryable: false, text: "This address speaks WebSocket only" },
   rate_limited: { status: 429, retryable: true, text: "Too many requests" },
+  quota_exceeded: { status: 429, retryable: true, text: "You have uploaded as much as you may in a day" },
   busy: { status: 503, retryable: true, text: "The server is busy" },
   unavailable: { status: 503, retryable: true, text: "The server cannot do this now" },
+  storage_full: { status: 507, retryable: true, text: "There is no room for files now" },
   internal: { status: 500, retryable: true, text: "Something went wrong on our side" },
 } as const satisfies Record<string, { status: number; retryable: boolean; text: string }>;
 

@@ -6,6 +6,7 @@
  */
 import { z } from "zod";
 import { errorCodes } from "./errors.ts";
+import { scanned } from "./file_commands.ts";
 import * as s from "./schemas.ts";
 
 const inRoom = { roomId: z.uuid(), after: s.seq, seq: s.seq };
@@ -70,6 +71,11 @@ export const events = {
     summary: "A message was deleted: what is left of it, without content",
     data: z.strictObject({ message: s.message, ...inRoom, ...inInbox }),
   },
+  attachment_updated: {
+    summary:
+      "A file of a message has been scanned: the message as it is now, and the file of it that changed",
+    data: z.strictObject({ message: s.message, attachment: s.attachment, ...inRoom, ...inInbox }),
+  },
   user_joined: {
     summary: "A user became a member of the room",
     data: z.strictObject({ userId, member: s.member, ...inRoom }),
@@ -122,6 +128,10 @@ export const events = {
   unread_updated: {
     summary: "You marked something as read or unread, perhaps on another device",
     data: z.strictObject({ roomId: z.uuid(), unread: s.unread }),
+  },
+  file_scanned: {
+    summary: "Your own upload has been scanned, sent or not; get_file_state tells the same later",
+    data: scanned,
   },
   status_updated: {
     summary: "A user comes, goes, or is shown otherwise; also you yourself",

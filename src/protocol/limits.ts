@@ -22,6 +22,13 @@ export const UNREAD_ROOMS_MAX = 1_000;
 /** Read markers of all members ride along with a catch-up up to this many members. */
 export const READ_MARKERS_MEMBERS_MAX = 100;
 
+/** Files of one message, and of one upload. */
+export const ATTACHMENTS_MAX = 10;
+export const WAVEFORM_MAX = 256;
+export const DURATION_MS_MAX = 24 * 60 * 60 * 1000;
+/** How long a link to a file works. */
+export const FILE_LINK_MS = 5 * 60 * 1000;
+
 /** Members that a message may name by their ids. */
 export const MENTIONS_MAX = 50;
 /** Who has read is told at most so often to a room, and of so many at once. */

@@ -1,6 +1,7 @@
 /** The commands on messages, of rooms and direct. */
 import { z } from "zod";
 import { define, minSeq, nextCursor, page } from "./command_spec.ts";
+import { attachmentIds } from "./file_commands.ts";
 import { MESSAGE_TYPES } from "./models.ts";
 import * as s from "./schemas.ts";
 
@@ -22,11 +23,12 @@ const historyAnswer = {
   hasMoreAfter: z.boolean(),
 };
 const outgoing = {
-  content: s.prose(100_000),
+  content: s.prose(100_000).default("").meta({ description: "May be left out where there are files" }),
   type: z.enum(MESSAGE_TYPES).default("TEXT"),
   clientMessageId: s.clientMessageId.optional(),
   replyToId: s.messageId.optional(),
   mentions: s.mentions.optional(),
+  attachmentIds: attachmentIds.optional(),
 };
 
 export const messageCommands = {
@@ -36,6 +38,7 @@ export const messageCommands = {
     rest: ["POST", "/messages", 201],
     input: z.strictObject({ roomId: s.roomId, ...outgoing }),
     output: messageAnswer,
+    form: true,
     concurrent: true,
   }),
   list_messages: define({
@@ -70,6 +73,7 @@ export const messageCommands = {
     rest: ["POST", "/direct-messages", 201],
     input: z.strictObject({ recipientId: s.userId, ...outgoing }),
     output: z.strictObject({ message: s.directMessage }),
+    form: true,
     concurrent: true,
   }),
   list_conversations: define({

@@ -3,7 +3,7 @@
  * so that sdk/ and web/ can take them. schemas.ts holds the same shapes as schemas
  * and is checked against these types by the compiler. Times are ISO 8601 in UTC.
  */
-import type { MessageId, RoomId, UserId } from "./ids.ts";
+import type { AttachmentId, MessageId, RoomId, UserId } from "./ids.ts";
 
 export const ROOM_TYPES = ["PUBLIC", "PRIVATE", "COURSE", "STUDY_GROUP", "DIRECT"] as const;
 export type RoomType = (typeof ROOM_TYPES)[number];
@@ -65,11 +65,26 @@ export interface Member {
   leftReason: LeaveReason | null;
 }
 
+/** What an attachment is shown as; `voice` is a recording that was made to be one. */
+export const ATTACHMENT_KINDS = ["image", "video", "audio", "voice", "file"] as const;
+export type AttachmentKind = (typeof ATTACHMENT_KINDS)[number];
+
+/** Only a clean one can be fetched: until then it is a placeholder. An infected or failed one never will be. */
+export const ATTACHMENT_STATES = ["pending", "clean", "infected", "failed"] as const;
+export type AttachmentState = (typeof ATTACHMENT_STATES)[number];
+
 export interface Attachment {
-  id: string;
+  id: AttachmentId;
   name: string;
+  /** What its bytes are, whatever it was called. */
   mimeType: string;
+  kind: AttachmentKind;
+  /** Bytes. */
   size: number;
+  state: AttachmentState;
+  durationMs: number | null;
+  /** Of voice: how loud it is over its length, 0 to 255. */
+  waveform: number[] | null;
 }
 
 /** Spec's ChatMessage. A deleted one is a tombstone: content "", attachments and reactions empty. */

@@ -4,10 +4,12 @@
  * everything else stays exactly as written; lengths are counted in code points.
  */
 import { z } from "zod";
-import type { MessageId, RoomId, UserId } from "./ids.ts";
+import type { AttachmentId, MessageId, RoomId, UserId } from "./ids.ts";
 import * as limits from "./limits.ts";
 import {
   type Attachment,
+  ATTACHMENT_KINDS,
+  ATTACHMENT_STATES,
   type Conversation,
   type CustomStatus,
   type DirectMessage,
@@ -57,6 +59,7 @@ export function prose(max: number): z.ZodType<string, string> {
 const uuid = z.uuid({ error: "Expected an id (UUID)" }).transform((text) => text.toLowerCase());
 export const roomId = uuid as unknown as z.ZodType<RoomId, string>;
 export const messageId = uuid as unknown as z.ZodType<MessageId, string>;
+export const attachmentId = uuid as unknown as z.ZodType<AttachmentId, string>;
 
 /** Kept exactly as it is, or refused. */
 const exactly = (max: number, error: string): z.ZodType<string, string> =>
@@ -118,11 +121,19 @@ export const member = z.strictObject({
   leftReason: z.enum(LEAVE_REASONS).nullable(),
 }).meta({ id: "Member" }) satisfies z.ZodType<Member>;
 
+export const durationMs = z.int().min(0).max(limits.DURATION_MS_MAX);
+export const waveform = z.array(z.int().min(0).max(255)).max(limits.WAVEFORM_MAX);
 export const attachment = z.strictObject({
-  id: z.string(),
+  id: z.uuid() as unknown as z.ZodType<AttachmentId, AttachmentId>,
   name: z.string(),
   mimeType: z.string(),
+  kind: z.enum(ATTACHMENT_KINDS),
   size: z.int(),
+  state: z.enum(ATTACHMENT_STATES).meta({
+    description: "Only what is `clean` can be fetched; `pending` waits for the scanner",
+  }),
+  durationMs: durationMs.nullable(),
+  waveform: waveform.nullable(),
 }).meta({ id: "Attachment" }) satisfies z.ZodType<Attachment>;
 
 export const userProfile = z.strictObject({

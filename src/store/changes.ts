@@ -20,6 +20,8 @@ export interface MessageChange {
   firstSeq: number;
   ended: boolean;
   json: string;
+  /** Of one whose state has changed, and the message with it: the wire's Attachment. Live only. */
+  attachment?: string;
   direct: DirectPlaces | undefined;
 }
 

@@ -153,7 +153,7 @@ export function draftOf(
     clientMessageId,
     content: more.content ?? `said ${clientMessageId}`,
     type: "TEXT",
-    attachments: [],
+    attachmentIds: undefined,
     replyToId: more.replyToId,
     mentions: undefined,
   };

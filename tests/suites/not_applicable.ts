@@ -8,8 +8,11 @@ export interface NotApplicable {
   commands: readonly CommandName[];
 }
 
+/** They name a file: who may have it is shown by tests/attachments/. */
+const OF_FILES = ["get_file_state", "get_file_link", "remove_file"] as const satisfies CommandName[];
 /** They name neither a room nor a message. */
 const OF_NO_ROOM = [
+  ...OF_FILES,
   "authenticate",
   "create_room",
   "list_rooms",
@@ -79,7 +82,7 @@ export const NOT_APPLICABLE: readonly NotApplicable[] = [
   {
     reason: "blocked",
     why: "concerns no direct message that is sent",
-    commands: [...OF_NO_USER, "list_direct_messages", "block_user", "unblock_user"],
+    commands: [...OF_NO_USER, ...OF_FILES, "list_direct_messages", "block_user", "unblock_user"],
   },
   { reason: "blocked", why: "shows them as offline", commands: ["user_status", "watch_presence"] },
 

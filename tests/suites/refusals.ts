@@ -111,6 +111,9 @@ export const REFUSALS: readonly Refusal[] = [
     list_direct_messages: ["member", "not_found", () => ({ userId: "nobody" }), "userId"],
     block_user: ["member", "not_found", () => ({ userId: "nobody" }), "userId"],
     user_status: ["member", "not_found", () => ({ userId: "nobody" }), "userId"],
+    get_file_state: ["member", "not_found", () => ({ fileId: ABSENT })],
+    get_file_link: ["member", "not_found", () => ({ fileId: ABSENT })],
+    remove_file: ["member", "not_found", () => ({ fileId: ABSENT })],
     update_message: ["member", "not_found", message("deleted", TEXT)],
   }),
   ...rows("gone room", {

@@ -1,7 +1,7 @@
 /** An input of each command that is valid, and who may well send it: what the made-up faults are put into. */
 import type { CommandName } from "../../src/protocol/commands.ts";
 import type { Json } from "../helpers/doors.ts";
-import type { Person, Scene } from "./scene.ts";
+import { ABSENT, type Person, type Scene } from "./scene.ts";
 
 type Valid = readonly [by: Person, input: (scene: Scene) => Record<string, Json>];
 
@@ -24,6 +24,9 @@ export const VALID: Readonly<Record<CommandName, Valid>> = {
   search_messages: ["member", () => ({ query: "here" })],
   update_message: ["member", ({ messages }) => ({ messageId: messages.ofMember, content: "edited" })],
   delete_message: ["member", ({ messages }) => ({ messageId: messages.ofMember })],
+  get_file_state: ["member", () => ({ fileId: ABSENT })],
+  get_file_link: ["member", () => ({ fileId: ABSENT })],
+  remove_file: ["member", () => ({ fileId: ABSENT })],
   mark_as_read: ["member", ({ messages }) => ({ messageId: messages.ofOwner })],
   mark_as_unread: ["member", ({ messages }) => ({ messageId: messages.ofOwner })],
   list_readers: ["member", ({ messages }) => ({ messageId: messages.ofOwner })],
