@@ -5,10 +5,9 @@ import { type Echo, PING_INTERVAL_MS, PING_TIMEOUT_MS, type Rules } from "./echo
 import { PacketSocket } from "./packet_socket.ts";
 import { PollingSession } from "./polling.ts";
 
-/** Clocks of two processes, both of which round. */
+/** Clocks of two processes, both of which round, and the time between one and the other. */
 const ROUNDING_MS = 20;
-/** Long past every timeout. */
-const LATE_MS = PING_INTERVAL_MS + PING_TIMEOUT_MS + 150;
+const SLACK_MS = 50;
 
 async function threeBeats(socket: PacketSocket): Promise<void> {
   for (let beat = 0; beat < 3; beat++) {
@@ -48,7 +47,7 @@ export const heartbeatRules: Rules = {
     async (base) => {
       const session = await PollingSession.open(base);
       strictEqual((await session.poll()).text, "2");
-      await sleep(PING_TIMEOUT_MS + 150);
+      await sleep(PING_TIMEOUT_MS + SLACK_MS);
       await session.requireGone();
     },
   ),
@@ -56,7 +55,7 @@ export const heartbeatRules: Rules = {
   "by polling: a session that is never polled is over after pingInterval and pingTimeout": onBothPaths(
     async (base) => {
       const session = await PollingSession.open(base);
-      await sleep(LATE_MS);
+      await sleep(PING_INTERVAL_MS + PING_TIMEOUT_MS + SLACK_MS);
       await session.requireGone();
     },
   ),

@@ -1,9 +1,10 @@
 /** Engine.IO 4: from HTTP long-polling to WebSocket, with nothing lost, doubled or out of order. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
+import { joinBytes, textFrame } from "../../helpers/raw_client.ts";
 import type { Echo, Rules } from "./echo_server.ts";
-import { type Packet, PacketSocket } from "./packet_socket.ts";
-import { PollingSession, SEPARATOR } from "./polling.ts";
+import { openRaw, type Packet, PacketSocket } from "./packet_socket.ts";
+import { address, PollingSession, SEPARATOR } from "./polling.ts";
 
 const onBothPaths =
   (check: (base: string) => Promise<void>) => async ({ engine, socket }: Echo): Promise<void> => {
@@ -46,6 +47,23 @@ export const upgradeRules: Rules = {
     socket.send("5");
     strictEqual(await socket.next(), "3probe");
     strictEqual((await session.poll()).status, 400);
+  }),
+
+  "a GET right behind them is refused": onBothPaths(async (base) => {
+    const session = await PollingSession.open(base);
+    using client = await openRaw(address(base, { transport: "websocket", sid: session.sid }));
+    await client.write(joinBytes(textFrame("2probe"), textFrame("5")));
+    strictEqual((await session.poll()).status, 400);
+  }),
+
+  "a second WebSocket right behind them is closed": onBothPaths(async (base) => {
+    const session = await PollingSession.open(base);
+    await using first = await PacketSocket.beside(base, session.sid);
+    first.send("2probe");
+    first.send("5");
+    await using second = await PacketSocket.beside(base, session.sid);
+    await second.untilClosed();
+    strictEqual(first.isClosed, false);
   }),
 
   "binary messages go both ways after it": async ({ engine }) => {

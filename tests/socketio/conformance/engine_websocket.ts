@@ -1,8 +1,9 @@
 /** Engine.IO 4: packets by WebSocket, each in a frame of its own. */
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { frame, OPCODE, RawClient, toBytes } from "../../helpers/raw_client.ts";
+import { deepStrictEqual, ok } from "node:assert/strict";
+import { frame, OPCODE, toBytes } from "../../helpers/raw_client.ts";
 import { MAX_PAYLOAD, type Rules } from "./echo_server.ts";
-import { type Packet, PacketSocket } from "./packet_socket.ts";
+import { openRaw, type Packet, PacketSocket } from "./packet_socket.ts";
+import { address } from "./polling.ts";
 
 type Sent = string | Uint8Array<ArrayBuffer>;
 
@@ -41,17 +42,7 @@ export const webSocketRules: Rules = {
   "a packet of 500,000 bytes": comesBack(new Uint8Array(500_000).fill(7), `4${"ä".repeat(250_000)}`),
 
   "a message in several fragments is one packet": async ({ engine }) => {
-    const { port, hostname } = new URL(engine);
-    using client = await RawClient.connect(Number(port), hostname);
-    await client.write(toBytes([
-      "GET /engine.io/?EIO=4&transport=websocket HTTP/1.1",
-      `Host: ${hostname}:${port}`,
-      ...["Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"],
-      "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
-      "\r\n",
-    ].join("\r\n")));
-    strictEqual((await client.readHead()).status, 101);
-    client.startReading();
+    using client = await openRaw(address(engine, { transport: "websocket" }));
     await client.write(frame({ payload: "4he", fin: false }));
     await client.write(frame({ payload: "llo", opcode: OPCODE.continuation }));
     const texts = () => client.frames.map(({ payload }) => new TextDecoder().decode(payload));

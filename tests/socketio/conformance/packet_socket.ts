@@ -1,5 +1,6 @@
 /** A WebSocket that takes one packet at a time. Pings are answered and not shown, unless they are what is looked at. */
 import { deepStrictEqual } from "node:assert/strict";
+import { RawClient } from "../../helpers/raw_client.ts";
 import { address, openPacketOf } from "./polling.ts";
 
 const WAIT_MS = 10_000;
@@ -122,4 +123,13 @@ export class PacketSocket implements AsyncDisposable {
     this.#socket.close();
     await this.untilClosed();
   }
+}
+
+/** A WebSocket whose frames, and the pieces they are written in, are the caller's. */
+export async function openRaw(url: string): Promise<RawClient> {
+  const { port, hostname, pathname, search } = new URL(url);
+  return await RawClient.open(Number(port), {
+    path: pathname + search,
+    headers: { Host: `${hostname}:${port}` },
+  });
 }
