@@ -1,11 +1,12 @@
 /**
  * The OpenAPI 3.1 document of REST, made from the command and error tables: what is not in them is not in here,
- * except the two health checks. Path parameters come from the path; the other fields of the input are query
+ * except the two health checks and what carries bytes (openapi_files.ts). Path parameters come from the path; the other fields of the input are query
  * parameters where the method has no body, else the body. The sockets are described in asyncapi.ts.
  */
 import { z } from "zod";
 import { commands, type CommandSpec, type RestBinding } from "../protocol/commands.ts";
 import { type ErrorCode, errorCodes } from "../protocol/errors.ts";
+import { filePaths, formContent, LINK_SCHEME } from "./openapi_files.ts";
 import { errorAnswer, type JsonSchema, SchemaComponents } from "./json_schemas.ts";
 
 type Json = Record<string, unknown>;
@@ -59,6 +60,9 @@ export function openApiDocument(options: { serverUrl?: string; version: string }
     );
     tags.add(command.tag);
   }
+  for (const [path, item] of Object.entries(filePaths(components, errorReferences))) {
+    paths[path] = { ...paths[path], ...item };
+  }
   Object.assign(paths, healthPaths(components));
   tags.add("health");
   return {
@@ -77,7 +81,7 @@ export function openApiDocument(options: { serverUrl?: string; version: string }
     })),
     paths,
     components: {
-      securitySchemes: { bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" } },
+      securitySchemes: { bearer: { type: "http", scheme: "bearer", bearerFormat: "JWT" }, link: LINK_SCHEME },
       responses: errorResponses(components),
       schemas: components.schemas,
     },
@@ -107,14 +111,18 @@ function operation(
   const parameters = inPath.map((field) => parameter("path", field));
   if (!hasBody(rest.method)) parameters.push(...others.map((field) => parameter("query", field)));
   const requiredInBody = others.filter((field) => required.includes(field));
+  const bodySchema = {
+    type: "object",
+    properties: Object.fromEntries(others.map((field) => [field, properties[field]])),
+    ...(requiredInBody.length > 0 ? { required: requiredInBody } : {}),
+    additionalProperties: false,
+  };
   const body = {
     required: requiredInBody.length > 0,
-    ...jsonContent({
-      type: "object",
-      properties: Object.fromEntries(others.map((field) => [field, properties[field]])),
-      ...(requiredInBody.length > 0 ? { required: requiredInBody } : {}),
-      additionalProperties: false,
-    }),
+    content: {
+      ...jsonContent(bodySchema).content,
+      ...(command.form ? formContent(bodySchema, components) : {}),
+    },
   };
   return {
     operationId: name,
@@ -127,7 +135,7 @@ function operation(
         description: rest.status === 201 ? "Made" : "Done",
         ...jsonContent(components.refer(command.output, "output")),
       },
-      ...errorReferences(rest.method),
+      ...errorReferences(rest.method, command.form ? [507] : []),
     },
   };
 }
@@ -137,9 +145,10 @@ function hasBody(method: Method): boolean {
 }
 
 /** Those that an operation of this document can be answered with: another method or address cannot be asked. */
-function errorReferences(method: Method): Json {
-  const impossible = new Set(hasBody(method) ? [405, 426] : [405, 413, 415, 426]);
-  const statuses = [...codesByStatus().keys()].filter((status) => !impossible.has(status));
+function errorReferences(method: Method, ofFiles: readonly number[]): Json {
+  const impossible = new Set([405, 416, 426, 507, ...hasBody(method) ? [] : [413, 415]]);
+  const statuses = [...codesByStatus().keys()]
+    .filter((status) => !impossible.has(status) || ofFiles.includes(status));
   return Object.fromEntries(statuses.map((status) => [
     status,
     { $ref: `#/components/responses/Error${status}` },
@@ -187,6 +196,6 @@ function healthPaths(components: SchemaComponents): Json {
   };
 }
 
-function jsonContent(schema: JsonSchema): Json {
+function jsonContent(schema: JsonSchema): { content: Json } {
   return { content: { "application/json": { schema } } };
 }

@@ -85,7 +85,7 @@ Deno.test("every reference resolves, and every component is referred to", () => 
   }
 });
 
-Deno.test("openApiDocument() has every command with a REST binding, and nothing else but health", () => {
+Deno.test("openApiDocument() has every command with a REST binding, and nothing else but health and files", () => {
   const found: string[] = [];
   for (const [path, item] of Object.entries<Document>(openApi.paths)) {
     for (const [method, operation] of Object.entries<Document>(item)) {
@@ -97,7 +97,32 @@ Deno.test("openApiDocument() has every command with a REST binding, and nothing 
       ? []
       : [`${rest.method.toLowerCase()} ${rest.path.replaceAll(/:(\w+)/g, "{$1}")} ${name}`]
   );
-  deepStrictEqual(found.sort(), [...expected, "get /healthz healthz", "get /readyz readyz"].sort());
+  const ofFiles = ["post /api/chat/files upload_file", "get /api/chat/files/{fileId} get_file"];
+  deepStrictEqual(
+    found.sort(),
+    [...expected, ...ofFiles, "get /healthz healthz", "get /readyz readyz"].sort(),
+  );
+});
+
+Deno.test("openApiDocument() offers a form wherever files go in, and bytes where they come out", () => {
+  const forms: string[] = [];
+  for (const [path, item] of Object.entries<Document>(openApi.paths)) {
+    for (const [method, { requestBody }] of Object.entries<Document>(item)) {
+      const form = requestBody?.content["multipart/form-data"];
+      if (form !== undefined) forms.push(`${method} ${path} ${Object.keys(form.schema.properties).at(-1)}`);
+    }
+  }
+  deepStrictEqual(forms.sort(), [
+    "post /api/chat/direct-messages attachments",
+    "post /api/chat/files file",
+    "post /api/chat/messages attachments",
+  ]);
+  const got = openApi.paths["/api/chat/files/{fileId}"].get;
+  deepStrictEqual(
+    ["200", "206", "304", "404", "416"].filter((status) => got.responses[status] === undefined),
+    [],
+  );
+  deepStrictEqual(got.security, [{ bearer: [] }, { link: [] }]);
 });
 
 Deno.test("openApiDocument() puts each input field in exactly one place", () => {
