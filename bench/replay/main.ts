@@ -1,4 +1,5 @@
 /** `deno task replay`: exit code 0 if nothing was amiss, 1 if something was, 2 if it could not be played, 130 if stopped. */
+import { openDoor } from "./doors.ts";
 import { readCommandLine, USAGE } from "./options.ts";
 import { ProgressLine } from "./progress_line.ts";
 import { describe, Refusal } from "./refusal.ts";
@@ -24,10 +25,11 @@ async function main(args: readonly string[]): Promise<number> {
       write(Deno.stdout, USAGE);
       return 0;
     }
-    const { jsonPath, tokenFor, ...options } = commandLine;
+    const { jsonPath, tokenFor, door, ...options } = commandLine;
     using progress = new ProgressLine((text) => write(Deno.stderr, text), Deno.stderr.isTerminal());
     const report = await replay({
       ...options,
+      door: openDoor(door, options.serverUrls),
       ...(tokenFor === undefined ? {} : { tokenFor }),
       signal: stop.signal,
       onProgress: (now) => progress.show(now),

@@ -1,5 +1,6 @@
 /** The command line of `deno task replay`, as options. All that is wrong with it is told by an Unplayable. */
 import { parseArgs } from "node:util";
+import { DOOR_NAMES, type DoorName } from "./doors.ts";
 import { signedTokens, type TokenFor, Unplayable } from "./tokens.ts";
 
 export const USAGE = `deno task replay [options] FILE…
@@ -8,6 +9,8 @@ Plays recorded chat (JSON lines: at, kind, nick, text, replyTo) through a runnin
 and checks that every listener got every message it should have. Exits with 0 only if nothing was amiss.
 
   --url URL               the server (default http://localhost:3001); several: sockets are spread among them
+  --door NAME             how listeners connect: native (default), socketio (socket.io-client: polling, then an
+                          upgrade), socketio-polling, or mixed (all of these and websocket only, in turn)
   --flat-out              as fast as it goes (default)
   --speed N               N times as fast as recorded
   --together              all files at once, not one after the other
@@ -21,6 +24,7 @@ export interface CommandLine {
   /** The first is asked what is asked over REST. */
   serverUrls: string[];
   files: string[];
+  door: DoorName;
   speed: number | undefined;
   together: boolean;
   searches: number;
@@ -43,6 +47,7 @@ export function readCommandLine(
   return {
     serverUrls: values.url.map(readUrl),
     files: positionals,
+    door: readDoor(values.door),
     speed: values.speed === undefined ? undefined : readNumber("--speed", values.speed, 0.01),
     together: values.together,
     searches: Math.floor(readNumber("--searches", values.searches, 0)),
@@ -58,6 +63,7 @@ function parse(args: readonly string[]) {
       allowPositionals: true,
       options: {
         url: { type: "string", multiple: true, default: ["http://localhost:3001"] },
+        door: { type: "string", default: "native" },
         speed: { type: "string" },
         "flat-out": { type: "boolean", default: false },
         together: { type: "boolean", default: false },
@@ -76,6 +82,12 @@ function readUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url?.protocol === "http:" || url?.protocol === "https:") return url.origin;
   throw new Unplayable(`--url: Expected http://… or https://…, not ${text}`);
+}
+
+function readDoor(text: string): DoorName {
+  const name = DOOR_NAMES.find((known) => known === text);
+  if (name === undefined) throw new Unplayable(`--door: Expected ${DOOR_NAMES.join(", ")}, not ${text}`);
+  return name;
 }
 
 function readNumber(name: string, text: string, min: number): number {

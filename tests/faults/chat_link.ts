@@ -4,36 +4,19 @@
  */
 import { SUBPROTOCOL, SUBPROTOCOL_BEARER } from "../../src/protocol/limits.ts";
 import { Refused } from "../helpers/test_socket.ts";
-
-// deno-lint-ignore no-explicit-any -- what the server says; the checker judges it
-export type Json = any;
-
-/** The link ended before the answer came. */
-export class LinkLost extends Error {}
+import { type Json, type Link, type LinkInit, LinkLost } from "./link.ts";
 
 const ANSWER_MS = 7_000;
 const OPEN_MS = 3_000;
 const SILENCE_MS = 3_000;
 const [RETRY_MIN_MS, RETRY_MAX_MS] = [100, 1_000];
 
-export interface ChatLinkInit {
-  token: string;
-  /** Where the server is; the first one is home. */
-  urls: readonly string[];
-  random: () => number;
-  /** Greeted; called for each life of the link. */
-  onOpen: () => void;
-  onPush: (event: string, data: Json) => void;
-}
-
-export class ChatLink implements AsyncDisposable {
-  readonly #init: ChatLinkInit;
+export class ChatLink implements Link {
+  readonly #init: LinkInit;
   readonly #answers = new Map<number, { resolve: (data: Json) => void; reject: (fault: Error) => void }>();
   /** Sockets that have not ended, given up or not. */
   readonly #sockets = new Map<WebSocket, Promise<void>>();
-  /** How its lives ended; 0 if it gave up waiting, and why. */
   readonly closes: { code: number; why: string }[] = [];
-  /** How often it was told beforehand. */
   drainings = 0;
   #socket: WebSocket | undefined;
   #isOpen = false;
@@ -45,12 +28,11 @@ export class ChatLink implements AsyncDisposable {
   #opening: ReturnType<typeof setTimeout> | undefined;
   #watch: ReturnType<typeof setInterval> | undefined;
   #ended = false;
-  /** Waits for ever: a client that has stopped to read does not notice that nothing comes. */
   isPatient = false;
-  /** How often it was open. */
   lives = 0;
+  readonly recoveries = 0; // it says itself what it has
 
-  constructor(init: ChatLinkInit) {
+  constructor(init: LinkInit) {
     this.#init = init;
   }
 
@@ -63,7 +45,6 @@ export class ChatLink implements AsyncDisposable {
     return this.#isOpen;
   }
 
-  /** Rejects with Refused, or LinkLost when nobody will answer any more. */
   call(event: string, data: unknown): Promise<Json> {
     const socket = this.#socket;
     if (!this.#isOpen || socket === undefined) return Promise.reject(new LinkLost("not open"));
@@ -120,7 +101,7 @@ export class ChatLink implements AsyncDisposable {
     this.#isOpen = true;
     this.#attempt = 0;
     this.lives++;
-    this.#init.onOpen();
+    this.#init.onOpen(false);
   }
 
   #lookAlive(): void {

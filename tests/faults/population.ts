@@ -5,6 +5,8 @@
 import { randomOf } from "../helpers/faulty_bus.ts";
 import { type RestAnswer, RestClient } from "../helpers/rest_client.ts";
 import { signToken } from "../helpers/test_app.ts";
+import { ChatLink } from "./chat_link.ts";
+import type { OpenLink } from "./link.ts";
 import type { NodeSlot } from "./node_slot.ts";
 import { Publisher } from "./publisher.ts";
 import { Receiver } from "./receiver.ts";
@@ -28,6 +30,8 @@ export interface PopulationOptions {
   catchesUp: boolean;
   /** Where the lonely receiver finds its node; nobody else goes there. */
   lonelyUrl: string | undefined;
+  /** In turn, each for as many clients as there are nodes, so that every node has clients of every kind; else native. */
+  links?: readonly OpenLink[];
 }
 
 export interface Population {
@@ -69,16 +73,20 @@ export async function populate(nodes: readonly NodeSlot[], options: PopulationOp
   ]);
   const urlsFrom = (i: number): string[] =>
     nodes.map((_, turn) => nodes[(i + turn) % nodes.length]?.clientUrl ?? "");
+  const { links = [(init) => new ChatLink(init)] } = options;
+  const linkOf = (i: number): OpenLink => links[Math.floor(i / nodes.length) % links.length]!;
   const publishers = publisherIds.map((userId, i) =>
     new Publisher({
       ...{ userId, perSecond, token: tokenOf(userId), urls: urlsFrom(i), roomId: roomOf(i) },
       ...(i === ROOMS * PUBLISHERS_A_ROOM ? busyRoom : {}),
+      openLink: linkOf(i),
       random: randomOf(seed * 1_000 + i),
     })
   );
   const receivers = receiverIds.map((userId, i) =>
     new Receiver({
       ...{ userId, catchesUp, token: tokenOf(userId), rooms: roomsOf(i) },
+      openLink: linkOf(i),
       urls: i === LONELY && lonelyUrl !== undefined ? [lonelyUrl] : urlsFrom(i),
       random: randomOf(seed * 1_000 + 100 + i),
       comesBackBy: i % 2 === 0 ? "join_room" : "sync",

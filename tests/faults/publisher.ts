@@ -1,6 +1,6 @@
 /** A publisher: numbered messages at a steady rate, each tried under its own clientMessageId until it is acknowledged. */
 import { Refused } from "../helpers/test_socket.ts";
-import { ChatLink, LinkLost } from "./chat_link.ts";
+import { type Link, LinkLost, type OpenLink } from "./link.ts";
 
 /** Few enough to keep within a user's rate when all are tried again. */
 const UNDER_WAY_MAX = 20;
@@ -22,6 +22,7 @@ export interface PublisherInit {
   urls: readonly string[];
   roomId: string;
   random: () => number;
+  openLink: OpenLink;
   perSecond: number;
   /** Characters of a message, at least. */
   length?: number;
@@ -32,7 +33,7 @@ export class Publisher implements AsyncDisposable {
   readonly sent: Sent[] = [];
   /** Answers that nobody should get: a refusal that no retry can help, another id for the same message. */
   readonly faults: string[] = [];
-  readonly link: ChatLink;
+  readonly link: Link;
   readonly #init: PublisherInit;
   readonly #waiting: Sent[] = [];
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
@@ -42,7 +43,7 @@ export class Publisher implements AsyncDisposable {
   constructor(init: PublisherInit) {
     this.#init = init;
     this.userId = init.userId;
-    this.link = new ChatLink({ ...init, onOpen: () => this.#pour(), onPush: () => {} });
+    this.link = init.openLink({ ...init, onOpen: () => this.#pour(), onPush: () => {} });
   }
 
   begin(): void {

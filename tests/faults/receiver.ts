@@ -2,7 +2,7 @@
  * A receiver: a client that keeps the published rules. It drops what is at or below its position, asks when `after` is
  * beyond it, comes back with its positions, and pages what a `reset` does not hold. Of all that it keeps a log.
  */
-import { ChatLink, type Json, LinkLost } from "./chat_link.ts";
+import { type Json, type Link, LinkLost, type OpenLink } from "./link.ts";
 import { Refused } from "../helpers/test_socket.ts";
 
 export interface Position {
@@ -54,6 +54,7 @@ export interface ReceiverInit {
   urls: readonly string[];
   rooms: readonly string[];
   random: () => number;
+  openLink: OpenLink;
   /** How it comes back: a room at a time, or all in one. */
   comesBackBy: "join_room" | "sync";
   /** False: a client that never asks for what it missed. */
@@ -68,7 +69,7 @@ export class Receiver implements AsyncDisposable {
   /** Rooms that somebody told of to whom they were never promised. */
   readonly strangeRooms = new Set<string>();
   readonly refusals: string[] = [];
-  readonly link: ChatLink;
+  readonly link: Link;
   readonly #init: ReceiverInit;
   readonly #timers = new Set<ReturnType<typeof setTimeout>>();
   resets = 0;
@@ -78,9 +79,9 @@ export class Receiver implements AsyncDisposable {
     this.#init = init;
     this.userId = init.userId;
     this.logs = new Map(init.rooms.map((roomId) => [roomId, new RoomLog(roomId)]));
-    this.link = new ChatLink({
+    this.link = init.openLink({
       ...init,
-      onOpen: () => this.#opened(),
+      onOpen: (recovered) => this.#opened(recovered),
       onPush: (event, data) => this.#push(event, data),
     });
   }
@@ -89,14 +90,19 @@ export class Receiver implements AsyncDisposable {
     return [...this.logs.values()].every((log) => log.position !== undefined || log.goneAt !== undefined);
   }
 
-  #opened(): void {
+  /** What was asked before is not answered any more. */
+  #opened(recovered: boolean): void {
+    const inDoubt = [...this.logs.values()].filter((log) =>
+      !recovered || log.position === undefined || log.isAsking || log.waiting !== undefined
+    );
     for (const log of this.logs.values()) {
       log.isAsking = false;
       log.waiting = undefined;
     }
     const isBack = [...this.logs.values()].some((log) => log.position !== undefined);
+    if (inDoubt.length === 0) return;
     if (isBack && this.#init.comesBackBy === "sync" && this.#init.catchesUp) void this.#sync();
-    else for (const log of this.logs.values()) void this.#join(log);
+    else for (const log of inDoubt) void this.#join(log);
   }
 
   async #join(log: RoomLog): Promise<void> {

@@ -47,6 +47,7 @@ Written by \`deno task test:faults\` on ${
 ${navigator.hardwareConcurrency} cores: 3 nodes, Redis, Postgres, proxies and all clients. ${ROOMS} rooms with 2 publishers each, ${PER_SECOND}
 messages a second a publisher, 12 receivers, ${seconds} s of load or more, the fault at a third.
 
+- *by Socket.IO*: the same with the published socket.io-client, by WebSocket, by polling and by polling that upgrades.
 - *p50, p99*: of every delivery, from the first try to send it until it was shown, the time of the fault included.
 - *heal*: from the end of the fault until all that was sent before was with everybody, also what could not be stored
   meanwhile and waited with its sender. Bound: 10 s, and 1 s for each 100 messages that one sender had waiting.

@@ -1,6 +1,6 @@
 /**
  * The world of one row: nodes, one Redis or Upstash in front of it, one Postgres, a proxy on each link that is to be broken,
- * and clients of the native door over all nodes.
+ * and clients over all nodes, of the native door unless the row names others.
  */
 import { migrate } from "../../src/store/migrate.ts";
 import { createTestDatabase, MIGRATIONS, quietLog } from "../helpers/databases.ts";
@@ -14,7 +14,7 @@ import { steadyPort } from "./ports.ts";
 import { PrivatePostgres, type PrivatePostgresOptions } from "./private_postgres.ts";
 import type { Receiver } from "./receiver.ts";
 
-export interface WorldOptions extends Pick<PopulationOptions, "seed" | "perSecond" | "busyRoom"> {
+export interface WorldOptions extends Pick<PopulationOptions, "seed" | "perSecond" | "busyRoom" | "links"> {
   nodes: number;
   /** Nodes that neither repair nor sweep, clients that never ask for what they missed. */
   isBroken?: boolean;

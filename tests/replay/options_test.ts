@@ -9,6 +9,7 @@ Deno.test("readCommandLine() has defaults for all but the files", () => {
   deepStrictEqual(read("a.jsonl b.jsonl"), {
     serverUrls: ["http://localhost:3001"],
     files: ["a.jsonl", "b.jsonl"],
+    door: "native",
     speed: undefined,
     together: false,
     searches: 50,
@@ -34,6 +35,7 @@ Deno.test("readCommandLine() tells what is wrong with it", () => {
       "--speed 2 --flat-out a",
       "--url localhost:1 a",
       "--no a",
+      "--door front a",
     ]
   ) {
     throws(() => read(line), Unplayable, line);

@@ -1,0 +1,101 @@
+/**
+ * The Socket.IO door: the published socket.io-client, with its own transports or with those that are named. It does not
+ * come back by itself: a link that ends unasked is what a replay has to hear of.
+ */
+import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
+import { SocketIoEnd } from "../../tests/helpers/socketio_end.ts";
+import type { Door, Ears, Link } from "./door.ts";
+import { Refusal, toRefusal } from "./refusal.ts";
+
+const CONNECT_WITHIN_MS = 30_000;
+const HELLO_WITHIN_MS = 30_000;
+const ANSWER_WITHIN_MS = 30_000;
+
+/** `transports`: undefined is the client's default, polling first and then an upgrade. */
+export function socketIoDoor(
+  serverUrls: readonly string[],
+  name: string,
+  transports?: readonly ("polling" | "websocket")[],
+): Door {
+  let turn = 0;
+  return {
+    name,
+    connect: async (token, ears) => {
+      const options: Partial<ManagerOptions & SocketOptions> = {
+        ...{ auth: { token }, forceNew: true, reconnection: false, timeout: CONNECT_WITHIN_MS },
+        ...(transports === undefined ? {} : { transports: [...transports] }),
+      };
+      const link = new SocketIoLink(io(serverUrls[turn++ % serverUrls.length] ?? "", options), ears);
+      try {
+        await link.greeted;
+      } catch (fault) {
+        await link.close();
+        throw fault;
+      }
+      return link;
+    },
+  };
+}
+
+class SocketIoLink implements Link {
+  userId = "";
+  readonly #socket: Socket;
+  readonly #end: SocketIoEnd;
+  readonly #greeted = Promise.withResolvers<void>();
+  readonly #helloTimer: ReturnType<typeof setTimeout>;
+  #isClosing = false;
+
+  constructor(socket: Socket, ears: Ears) {
+    this.#socket = socket;
+    this.#end = new SocketIoEnd(socket);
+    const refuse = () => this.#greeted.reject(new Refusal("no_answer", "The server did not say hello"));
+    this.#helloTimer = setTimeout(refuse, HELLO_WITHIN_MS);
+    socket.on("connect_error", (fault: Error & { data?: unknown }) => {
+      this.#greeted.reject(
+        fault.data === undefined ? new Refusal("no_answer", fault.message) : toRefusal(fault.data),
+      );
+    });
+    socket.on("disconnect", (reason) => {
+      const refusal = new Refusal("closed", `The socket closed: ${reason}`);
+      if (this.userId === "") this.#greeted.reject(refusal);
+      else if (!this.#isClosing) ears.closed(reason);
+    });
+    socket.onAny((event: string, data: Record<string, unknown>) => {
+      if (event === "hello") this.#greet(String(data["userId"]));
+      else ears.push(event, data);
+    });
+  }
+
+  get greeted(): Promise<void> {
+    return this.#greeted.promise;
+  }
+
+  #greet(userId: string): void {
+    clearTimeout(this.#helloTimer);
+    this.userId = userId;
+    this.#greeted.resolve();
+  }
+
+  async call(event: string, data: unknown): Promise<unknown> {
+    if (!this.#socket.connected) throw new Refusal("closed", "The socket is closed");
+    const answer = await this.#emit(event, data);
+    const { error } = Object(answer) as { error?: unknown };
+    if (error !== undefined) throw toRefusal(error);
+    return answer;
+  }
+
+  async #emit(event: string, data: unknown): Promise<unknown> {
+    try {
+      return await this.#socket.timeout(ANSWER_WITHIN_MS).emitWithAck(event, data);
+    } catch (fault) {
+      if (!this.#socket.connected) throw new Refusal("closed", "The socket closed before the answer");
+      throw new Refusal("no_answer", `${event}: ${fault}`);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosing = true;
+    clearTimeout(this.#helloTimer);
+    await this.#end.come();
+  }
+}
