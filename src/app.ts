@@ -3,10 +3,10 @@
  * is closed in the opposite order, after a drain that lets commands under way finish.
  */
 import { makeChat } from "./app/chat_parts.ts";
+import { makeDoors } from "./app/doors.ts";
 import { openBus } from "./bus/open_bus.ts";
 import type { PresenceLeases } from "./bus/presence_leases.ts";
 import type { Bus } from "./bus/bus.ts";
-import { Admission } from "./chat/admission.ts";
 import { createAuth } from "./chat/auth.ts";
 import type { Connections } from "./chat/connections.ts";
 import { createTokenMaker } from "./chat/dev_tokens.ts";
@@ -29,7 +29,6 @@ import { Database } from "./store/database.ts";
 import { Replica } from "./store/replica.ts";
 import { readEpoch, warmWrites } from "./store/rooms.ts";
 import { callerOf } from "./sockets/caller.ts";
-import { NativeDoor } from "./ws/door.ts";
 import { SocketWarden } from "./sockets/socket_warden.ts";
 
 export const VERSION = "0.1.0";
@@ -90,7 +89,7 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
   const store = config.files.store === undefined
     ? undefined
     : parts.use(await openFiles(config.files.store, log));
-  const { commands, connections, users, files, uploads, collector } = makeChat({
+  const chat = makeChat({
     config,
     db,
     near: new NearReads({ db, replica, hub }),
@@ -104,6 +103,8 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
     log,
   }, parts);
 
+  const { commands, connections, users, files, uploads, collector } = chat;
+
   let draining = false;
   let port = config.http.port;
   let isApart = (): string[] => [];
@@ -112,23 +113,7 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
   const warden = parts.use(
     new SocketWarden({ port: () => port, maxFrameBytes: config.socket.maxFrameBytes, log }),
   );
-  const native = new NativeDoor({
-    commands,
-    work,
-    warden,
-    admission: new Admission({
-      maxPerUser: config.limits.socketsPerUser,
-      maxPerAddress: config.limits.socketsPerAddress,
-      maxUnauthenticated: config.limits.socketsUnauthenticated,
-      maxInAll: config.limits.sockets,
-    }),
-    connections,
-    auth,
-    log,
-    maxFrameBytes: config.socket.maxFrameBytes,
-    mayConnectFrom: mayReadFrom,
-    idleTimeoutS: Math.ceil((config.socket.pingIntervalMs + config.socket.pingTimeoutMs) / 1000),
-  });
+  const doors = makeDoors({ config, chat, work, warden, auth, mayConnectFrom: mayReadFrom, nodeId, log });
   const http = createHttpApp({
     commands,
     files,
@@ -162,7 +147,8 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
       return new ChatError("invalid_request", "Host: Expected a name").toResponse(newRequestId());
     }
     const { pathname } = new URL(request.url);
-    if (pathname === "/ws") return native.upgrade(request, caller);
+    const byDoor = doors.handle(pathname, request, caller);
+    if (byDoor !== undefined) return byDoor; // nothing may touch an upgrade's response
     if (work.overloaded && pathname.startsWith("/api/")) {
       return new ChatError("busy").toResponse(newRequestId());
     }
@@ -198,12 +184,12 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
   let drained: Promise<void> | undefined;
   const drain = async (): Promise<void> => {
     draining = true;
-    native.drain();
+    doors.drain();
     void nodes.leave();
     await connections.drain(config.http.drainMs / 2);
     await atMost(commands.drain(), config.http.drainMs / 2);
     connections.closeAll();
-    await atMost(native.emptied(), CLOSE_MS);
+    await atMost(doors.emptied(), CLOSE_MS);
   };
   return {
     port: server.addr.port,

@@ -8,6 +8,7 @@ import { type DatabaseConfig, readDatabase } from "./config/database_config.ts";
 import { type Environment, EnvironmentReader } from "./config/environment.ts";
 import { type FilesConfig, readFiles } from "./config/files_config.ts";
 import { type JwtConfig, readJwt } from "./config/jwt_config.ts";
+import { type MachinesConfig, readMachines } from "./config/machines_config.ts";
 import { readRegion, type RegionConfig } from "./config/region_config.ts";
 
 export type { BusConfig, DatabaseConfig, Environment, FilesConfig, JwtConfig };
@@ -61,6 +62,7 @@ export interface Config {
   readonly delivery: { readonly sweepMs: number; readonly holdMs: number; readonly lingerMs: number };
   readonly region: RegionConfig;
   readonly node: { readonly region: string; readonly machine: string | undefined };
+  readonly machines: MachinesConfig;
   readonly bus: BusConfig;
   readonly logLevel: "debug" | "info" | "warn" | "error";
 }
@@ -132,6 +134,7 @@ export function readConfig(
       machine: from.optional("FLY_MACHINE_ID") ?? from.optional("HOSTNAME") ??
         (mode === "development" ? mode : undefined),
     },
+    machines: readMachines(from),
     bus: readBus(from),
     logLevel: from.oneOf("LOG_LEVEL", ["debug", "info", "warn", "error"], "info"),
   };

@@ -16,6 +16,7 @@ import { Rates } from "../chat/rates.ts";
 import { ReadMarkers } from "../chat/read_markers.ts";
 import { Receipts } from "../chat/receipts.ts";
 import { RoomRules } from "../chat/room_rules.ts";
+import { Recovery } from "../chat/recovery.ts";
 import { Rooms } from "../chat/rooms.ts";
 import { Search } from "../chat/search.ts";
 import { Synchronisation } from "../chat/synchronisation.ts";
@@ -48,6 +49,7 @@ export interface ChatParts extends FileParts {
   commands: Commands;
   connections: Connections;
   users: Users;
+  recovery: Recovery;
 }
 
 export function makeChat(uses: ChatUses, parts: AsyncDisposableStack): ChatParts {
@@ -92,5 +94,5 @@ export function makeChat(uses: ChatUses, parts: AsyncDisposableStack): ChatParts
     synchronisation: new Synchronisation({ db, hearing }),
   }, rates);
 
-  return { commands, connections, users, ...files };
+  return { commands, connections, users, recovery: new Recovery({ db, hearing }), ...files };
 }

@@ -11,6 +11,7 @@ import { TOKEN_WARNING_MS } from "../protocol/limits.ts";
 import type { Actor } from "./actor.ts";
 import type { Authenticate } from "./auth.ts";
 import type { Presence } from "./presence.ts";
+import type { Begun } from "./recovery.ts";
 import type { Typing } from "./typing.ts";
 import type { Users } from "./users.ts";
 
@@ -19,6 +20,9 @@ const TIMER_MAX_MS = 2 ** 31 - 1;
 const DRAIN_MS_A_SOCKET = 4;
 /** For what a socket has under way when its time has come. */
 const LEAVE_MS = 2_000;
+
+/** Answers how the connection goes on; undefined: it begins anew. */
+export type Resume = (begun: Begun) => Promise<(() => void) | undefined>;
 
 export class Connections {
   readonly #auth: Authenticate;
@@ -51,8 +55,11 @@ export class Connections {
     return this.#live.size;
   }
 
-  /** Ready to take commands once this settles; `hello` has been sent. */
-  async open(actor: Actor, outlet: Outlet): Promise<LiveConnection> {
+  /**
+   * Ready to take commands once this settles; `hello` has been sent. `resume` may read what the client missed: what it
+   * answers is done after the greeting.
+   */
+  async open(actor: Actor, outlet: Outlet, resume?: Resume): Promise<LiveConnection> {
     const connection = new Connection(newConnectionId(), actor.userId, outlet);
     const topic = inboxTopic(actor.userId);
     const { subscription, open } = this.#hub.hear(connection, topic);
@@ -77,6 +84,8 @@ export class Connections {
       await open;
       const { inboxSeq, epoch, status } = await this.#users.project(actor);
       this.#hub.startAt(topic, inboxSeq);
+      const goOn = await resume?.({ connection, inbox: subscription, epoch, inboxSeq });
+      if (goOn === undefined) connection.told(topic, inboxSeq);
       connection.tellObject("hello", {
         connectionId: connection.id,
         nodeId: this.#node.id,
@@ -86,7 +95,8 @@ export class Connections {
         inbox: { epoch, seq: inboxSeq },
         expiresAt: actor.expiresAt.toISOString(),
       });
-      subscription.goLive(inboxSeq);
+      if (goOn === undefined) subscription.goLive(inboxSeq);
+      else goOn();
       if (connection.closed === undefined) this.#presence.connected(connection, status);
       return live;
     } catch (fault) {

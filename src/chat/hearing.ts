@@ -6,6 +6,7 @@
 import type { CatchUp } from "../delivery/catch_up.ts";
 import type { Connection } from "../delivery/connection.ts";
 import type { Hub } from "../delivery/hub.ts";
+import type { Push } from "../delivery/push.ts";
 import { roomTopic } from "../delivery/pushes.ts";
 import type { Subscription } from "../delivery/subscription.ts";
 import { ChatError } from "../protocol/errors.ts";
@@ -22,8 +23,11 @@ export interface Heard {
   undo(): void;
 }
 
-export interface CaughtUp extends Heard {
-  readonly catchUp: CatchUp;
+/** What was read of the room to begin with. */
+type Read = Pick<CatchUp, "seq" | "isDirect">;
+
+export interface CaughtUp<T extends Read = CatchUp> extends Heard {
+  readonly catchUp: T;
 }
 
 export class Hearing {
@@ -85,7 +89,7 @@ export class Start implements Heard {
   }
 
   /** Rejects with what `read` throws; nothing is heard then. */
-  async catchUp(read: () => Promise<CatchUp>): Promise<CaughtUp> {
+  async catchUp<T extends Read>(read: () => Promise<T>): Promise<CaughtUp<T>> {
     try {
       await this.open;
       for (let overflows = 0; overflows < OVERFLOWS_MAX; overflows++) {
@@ -108,8 +112,9 @@ export class Start implements Heard {
     }
   }
 
-  goLive(): void {
-    this.#subscription.goLive(this.#seq);
+  /** `missed`: what is to be pushed before. */
+  goLive(missed?: readonly Push[]): void {
+    this.#subscription.goLive(this.#seq, missed);
   }
 
   undo(): void {

@@ -8,6 +8,7 @@ import { type JsonText, toJson } from "../protocol/json_text.ts";
 import { EPHEMERAL_QUEUE_BYTES_MAX, SEND_QUEUE_BYTES_MAX } from "../protocol/limits.ts";
 import type { EphemeralPush } from "./ephemeral.ts";
 import type { Push, Wire } from "./push.ts";
+import type { Topic } from "./pushes.ts";
 
 /** The transport's end. None of these throws. */
 export interface Outlet {
@@ -16,6 +17,10 @@ export interface Outlet {
   /** Bytes accepted and not yet with the peer. */
   queuedBytes(): number;
   close(code: number, reason: string): void;
+  /** Everything of the stream up to `seq` is with the client once what is sent next is; for who keeps account of it. */
+  told?(topic: Topic, seq: number): void;
+  /** The client hears no more of the stream. */
+  forget?(topic: Topic): void;
 }
 
 export class Connection {
@@ -37,6 +42,14 @@ export class Connection {
   /** Why it ended; "gone" if the client went. Kept here, since a socket closed by us tells 1005 of itself. */
   get closed(): CloseReason | "gone" | undefined {
     return this.#closed;
+  }
+
+  told(topic: Topic, seq: number): void {
+    this.#outlet.told?.(topic, seq);
+  }
+
+  forget(topic: Topic): void {
+    if (this.#closed === undefined) this.#outlet.forget?.(topic);
   }
 
   /** A push of a stream; a peer that does not read is closed, and catches up when it is back. */

@@ -114,6 +114,7 @@ export class Hub implements AsyncDisposable {
     if (replaced !== undefined) endTurn(channel, replaced);
     const subscription: Subscription = new Subscription(
       connection,
+      topic,
       () => this.stopHearing(connection, topic, subscription),
     );
     channel.subscriptions.set(connection, subscription);
@@ -136,6 +137,7 @@ export class Hub implements AsyncDisposable {
     const known = channel?.subscriptions.get(connection);
     if (channel === undefined || known === undefined || (subscription ?? known) !== known) return;
     known.end();
+    connection.forget(topic);
     endTurn(channel, known);
     channel.subscriptions.delete(connection);
     const heard = this.#heardBy.get(connection);

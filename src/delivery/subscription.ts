@@ -4,6 +4,7 @@
  */
 import type { Connection } from "./connection.ts";
 import type { Push } from "./push.ts";
+import type { Topic } from "./pushes.ts";
 
 const WAITING_PUSHES_MAX = 2_000;
 const WAITING_BYTES_MAX = 2 * 1024 * 1024;
@@ -16,12 +17,14 @@ type State =
 
 export class Subscription {
   readonly connection: Connection;
+  readonly #topic: Topic;
   readonly #onEnd: () => void;
   #state: State = { is: "catching_up", waiting: [], bytes: 0 };
 
   /** `onEnd`: the stream has told the subscriber that it hears no more. */
-  constructor(connection: Connection, onEnd: () => void) {
+  constructor(connection: Connection, topic: Topic, onEnd: () => void) {
     this.connection = connection;
+    this.#topic = topic;
     this.#onEnd = onEnd;
   }
 
@@ -38,7 +41,7 @@ export class Subscription {
     if (!push.isFor(this.connection.userId)) return;
     if (state.is === "live") {
       if (push.seq <= state.from) return; // also an end: it was that of an earlier membership
-      this.connection.offer(push);
+      this.#offer(push);
       if (push.ends === "everyone" || push.ends === this.connection.userId) this.#onEnd();
     } else if (state.is === "catching_up") {
       state.waiting.push(push);
@@ -60,16 +63,23 @@ export class Subscription {
   }
 
   /**
-   * Everything up to `seq` has been answered: pass on what waited, then live. Call in the turn of the answer.
+   * Everything up to `seq` has been answered, or is told by `missed`: then what waited, then live. Call in the turn of the answer.
    * More may have come since than could wait; the connection is then closed, to come back and catch up.
    */
-  goLive(seq: number): void {
+  goLive(seq: number, missed: readonly Push[] = []): void {
     if (this.#state.is === "overflowed") this.connection.close("slow_consumer");
     if (this.#state.is !== "catching_up") return;
     const { waiting } = this.#state;
     this.#state = { is: "live", from: seq };
+    for (const push of missed) this.#offer(push);
+    this.connection.told(this.#topic, seq);
     this.connection.answered();
     for (const push of waiting) this.deliver(push);
+  }
+
+  #offer(push: Push): void {
+    this.connection.told(this.#topic, push.seq);
+    this.connection.offer(push);
   }
 
   end(): void {

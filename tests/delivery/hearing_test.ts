@@ -110,7 +110,7 @@ Deno.test("Subscription that has overflowed closes its connection instead of goi
     queuedBytes: () => 0,
     close: (code) => closes.push(code),
   });
-  const subscription = new Subscription(connection, () => {});
+  const subscription = new Subscription(connection, "inbox:ada", () => {});
   for (let seq = 1; seq <= 3_000; seq++) {
     subscription.deliver(new Push({ event: "e", data: toJson({}), after: seq - 1, seq }));
   }

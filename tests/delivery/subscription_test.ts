@@ -23,7 +23,7 @@ function subscribe(
     close: () => {},
   };
   const connection = new Connection(newConnectionId(), userId, outlet);
-  const subscription = new Subscription(connection, () => {
+  const subscription = new Subscription(connection, "inbox:ada", () => {
     told.ends++;
     subscription.end(); // as the hub does
   });
