@@ -6,7 +6,10 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import formats from "ajv-formats";
 import { deepStrictEqual, ok } from "node:assert/strict";
 import { events } from "../src/protocol/events.ts";
-import { startTestApp, type TestApp, type TestClaims } from "./helpers/test_app.ts";
+import { ClamavRest } from "./helpers/clamav_rest.ts";
+import { Clamd } from "./helpers/clamd.ts";
+import type { TestApp, TestClaims } from "./helpers/test_app.ts";
+import { startFilesApp } from "./helpers/uploads.ts";
 
 // deno-lint-ignore no-explicit-any -- a client reads JSON
 type Json = any;
@@ -107,7 +110,12 @@ async function open(app: TestApp, document: Document, user: string, claims?: Tes
 }
 
 /** A room's whole life, and a friendship's. */
-async function live(ada: Client, bob: Client, rejoined: () => Promise<Client>): Promise<void> {
+async function live(
+  ada: Client,
+  bob: Client,
+  rejoined: () => Promise<Client>,
+  upload: (roomId: string) => Promise<string>,
+): Promise<void> {
   const { room } = await ada.ask("create_room", { name: "all of it", type: "PRIVATE" });
   const roomId = room.id;
   await ada.hear("room_created");
@@ -128,6 +136,8 @@ async function live(ada: Client, bob: Client, rejoined: () => Promise<Client>): 
   await Promise.all([bob.hear("read_receipt"), ada.hear("unread_updated")]);
   await bob.ask("update_message", { messageId: message.id, content: "hello" });
   await ada.hear("message_updated");
+  await ada.ask("send_message", { roomId, attachmentIds: [await upload(roomId)] });
+  await Promise.all([bob.hear("attachment_updated"), ada.hear("file_scanned")]);
   await bob.ask("delete_message", { messageId: message.id });
   await ada.hear("message_deleted");
   await ada.ask("update_member", { roomId, userId: "bob", role: "MODERATOR" });
@@ -150,7 +160,11 @@ async function live(ada: Client, bob: Client, rejoined: () => Promise<Client>): 
 }
 
 Deno.test("every event comes over the wire as the AsyncAPI document says", async () => {
-  await using app = await startTestApp();
+  await using clamd = await Clamd.start();
+  await using scanner = new ClamavRest(clamd);
+  scanner.fault = { is: "slow", ms: 200 }; // so that the message is there first
+  await using files = await startFilesApp({ env: { CLAMAV_REST_URL: scanner.url } });
+  const { app } = files;
   const answer = await fetch(`${app.url}/api/chat/asyncapi.json`);
   const document = new Document(await answer.json());
   const clients: Client[] = [];
@@ -160,7 +174,9 @@ Deno.test("every event comes over the wire as the AsyncAPI document says", async
     return client;
   };
   const [ada, bob] = [await opened("ada"), await opened("bob")];
-  await live(ada, bob, () => opened("cyd", { expiresInSeconds: 4 }));
+  const uploader = await files.as("ada");
+  const upload = async (roomId: string) => (await uploader.upload(roomId, "a file")).id;
+  await live(ada, bob, () => opened("cyd", { expiresInSeconds: 4 }), upload);
   await app.app.drain(); // the node goes, and says so
   await Promise.all([ada.hear("server_draining"), ada.closed, bob.closed]);
   deepStrictEqual(clients.flatMap(({ faults }) => faults), []);

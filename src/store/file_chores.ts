@@ -80,7 +80,7 @@ export async function expireUploads(
         update attachments set removed_at = clock_timestamp(), due_at = clock_timestamp(),
           bytes = case when state = 'uploading' then 0 else bytes end
         where message_id is null and removed_at is null and created_at < clock_timestamp()
-          - case when state = 'uploading' then ${brokenOffMs} else ${unsentMs} end * interval '1 millisecond'
+          - case when state = 'uploading' then ${brokenOffMs}::float8 else ${unsentMs}::float8 end * interval '1 millisecond'
       )
       delete from attachments where removed_at is not null and bytes_gone_at < clock_timestamp() - interval '2 days'`
   );
