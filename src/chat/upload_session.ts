@@ -55,6 +55,6 @@ export class UploadSession implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#place[Symbol.dispose]();
     const left = this.files.map(({ id }) => id).filter((id) => !this.#told.has(id));
-    await this.#uploads.drop(this.#actor, left, { uncounted: false });
+    await this.#uploads.drop(this.#actor, left);
   }
 }

@@ -106,7 +106,7 @@ export class Uploads {
       await files.put(upload.key, body.whole(), { signal, mimeType: facts.mimeType });
       return await this.#finish(upload, file, body);
     } catch (fault) {
-      await this.drop(actor, [upload.id], { uncounted: true });
+      await this.drop(actor, [upload.id]);
       throw told(fault);
     }
   }
@@ -157,18 +157,16 @@ export class Uploads {
     return attachment;
   }
 
-  /** Takes back what was not sent; the collector does it if this cannot. */
-  async drop(actor: Actor, ids: readonly AttachmentId[], how: { uncounted: boolean }): Promise<number> {
+  /** Takes back what was not sent, as if it had never been; the collector does it if this cannot. */
+  async drop(actor: Actor, ids: readonly AttachmentId[]): Promise<void> {
     const { rules, files, log } = this.#options;
-    if (ids.length === 0) return 0;
+    if (ids.length === 0) return;
     try {
-      const dropped = await dropUploads(rules.db, ids, actor.userId, how);
+      const dropped = await dropUploads(rules.db, ids, actor.userId, { uncounted: true });
       await files.delete(dropped.map(({ key }) => key));
       await markGone(rules.db, dropped.map(({ id }) => id));
-      return dropped.length;
     } catch (fault) {
       log.warn("upload.not_dropped", describeFault(fault));
-      return 0;
     }
   }
 }

@@ -27,7 +27,7 @@ export interface FormLimits {
 }
 
 const FIELDS_MAX = 100;
-const HEADER_BYTES = 8 * 1024;
+const HEADER_BYTES = 16 * 1024;
 
 export function isForm(request: Request): boolean {
   return /^multipart\/form-data\b/i.test(request.headers.get("content-type") ?? "");
@@ -59,7 +59,7 @@ export async function* readForm(request: Request, limits: FormLimits): AsyncGene
 class Parts {
   readonly #busboy: BusboyInstance;
   readonly #waiting: Part[] = [];
-  /** Those of files that have begun, and of the one that was taken last. */
+  /** Those of files that have begun and were not taken, and of the one that was taken last. */
   readonly #streams: BusboyFileStream[] = [];
   #taken: BusboyFileStream | undefined;
   #wake: (() => void) | undefined;
@@ -108,7 +108,7 @@ class Parts {
           name,
           fileName: fileName ?? "",
           declaredType,
-          body: stream as AsyncIterable<Uint8Array>,
+          body: this.#bodyOf(stream),
         });
       },
     );
@@ -144,11 +144,20 @@ class Parts {
   async next(): Promise<Part | undefined> {
     for (;;) {
       const part = this.#waiting.shift();
-      if (part?.is === "file") this.#taken = part.body as BusboyFileStream;
+      if (part?.is === "file") this.#taken = this.#streams.shift();
       if (part !== undefined) return part;
       if (this.#fault !== undefined) throw this.#fault;
       if (this.#ended) return undefined;
       await new Promise<void>((resolve) => this.#wake = resolve);
+    }
+  }
+
+  /** What is wrong with the form ends its file too, in our words. */
+  async *#bodyOf(stream: BusboyFileStream): AsyncGenerator<Uint8Array> {
+    try {
+      yield* stream as AsyncIterable<Uint8Array>;
+    } catch (fault) {
+      throw this.#fault ?? badForm("it ends early", fault);
     }
   }
 
@@ -160,11 +169,15 @@ class Parts {
 
   stop(): void {
     this.#stopped = true;
-    for (const stream of this.#streams) stream.destroy();
+    for (const stream of this.#openStreams()) stream.destroy();
     this.#stalled();
     this.#busboy.removeAllListeners();
     this.#busboy.on("error", () => {});
     this.#busboy.destroy();
+  }
+
+  #openStreams(): BusboyFileStream[] {
+    return [...this.#streams, ...this.#taken === undefined ? [] : [this.#taken]];
   }
 
   #add(part: Part): void {
@@ -174,7 +187,7 @@ class Parts {
 
   #fail(fault: unknown): void {
     this.#fault ??= fault;
-    for (const stream of this.#streams) stream.destroy(this.#fault as Error);
+    for (const stream of this.#openStreams()) stream.destroy(this.#fault as Error);
     this.#stalled();
     this.#wake?.();
   }
