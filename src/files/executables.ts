@@ -3,8 +3,7 @@
  * plain text. Programs inside archives are found in their directory (archive_guard.ts) and by the scanner.
  */
 
-const bytes = (hex: string): Uint8Array =>
-  Uint8Array.fromHex(hex.replaceAll(" ", ""));
+const bytes = (hex: string): Uint8Array => Uint8Array.fromHex(hex.replaceAll(" ", ""));
 
 const MAGICS: readonly (readonly [what: string, magic: Uint8Array])[] = [
   ["a program of Linux (ELF)", bytes("7f 45 4c 46")],
@@ -50,9 +49,7 @@ export function executableIn(
     (first === 0x5a && second === 0x4d);
   if (isMz && !isText) return "a program of Windows or DOS";
   if (isScript(head)) return "a script that says how to run it (#!)";
-  return NAMES.has(extension)
-    ? `a kind of file that systems run (.${extension})`
-    : undefined;
+  return NAMES.has(extension) ? `a kind of file that systems run (.${extension})` : undefined;
 }
 
 /** `#![…]` is how sources in Rust begin. */

@@ -16,18 +16,9 @@ import {
   typeOfExtension,
 } from "./media_types.ts";
 import { typeShownBy } from "./sniff.ts";
-import {
-  type Charset,
-  legacyTextIn,
-  textIn,
-  type TextKind,
-} from "./text_kind.ts";
+import { type Charset, legacyTextIn, textIn, type TextKind } from "./text_kind.ts";
 
-export {
-  type AllowedTypes,
-  type FileFamily,
-  parseAllowedTypes,
-} from "./media_types.ts";
+export { type AllowedTypes, type FileFamily, parseAllowedTypes } from "./media_types.ts";
 
 /** How much of a file inspectHead() wants: all of it if it is shorter. */
 export const HEAD_BYTES = 4_096;
@@ -81,15 +72,11 @@ export async function inspectHead(
       `The file says that it is ${claim}, but its bytes are ${found}`,
     );
   }
-  const mimeType = candidates(found, claim, extension).find((type) =>
-    allowed.allows(type)
-  );
+  const mimeType = candidates(found, claim, extension).find((type) => allowed.allows(type));
   if (mimeType === undefined) {
     throw new FileRefused(
       "type_not_allowed",
-      `Files of the type ${found} are not taken here, only ${
-        allowed.listed.join(", ")
-      }`,
+      `Files of the type ${found} are not taken here, only ${allowed.listed.join(", ")}`,
     );
   }
   const family = familyOf(mimeType);
@@ -114,18 +101,13 @@ const PROGRAMS: Record<string, true> = {
 };
 /** What browsers show without running anything in it; the door adds nosniff and a sandbox. */
 const INLINE = new Set([
-  ..."png apng jpeg gif webp avif bmp".split(" ").map((name) =>
-    `image/${name}`
-  ),
+  ..."png apng jpeg gif webp avif bmp".split(" ").map((name) => `image/${name}`),
   ..."mpeg mp4 ogg wav webm flac aac".split(" ").map((name) => `audio/${name}`),
   ..."mp4 webm ogg".split(" ").map((name) => `video/${name}`),
-  ..."plain csv tab-separated-values markdown".split(" ").map((name) =>
-    `text/${name}`
-  ),
+  ..."plain csv tab-separated-values markdown".split(" ").map((name) => `text/${name}`),
   "application/pdf",
 ]);
-const LOOKS_ACTIVE =
-  /<(?:script|html|body|iframe|svg|object|embed|math)[\s/>]/i;
+const LOOKS_ACTIVE = /<(?:script|html|body|iframe|svg|object|embed|math)[\s/>]/i;
 
 /** What is text to the last byte is nothing else, whatever two letters at its start look like. */
 function textOf(
@@ -135,9 +117,7 @@ function textOf(
 ): TextKind | undefined {
   const text = textIn(head, head.length < HEAD_BYTES);
   if (text !== undefined || shown !== undefined) return text;
-  return claim !== undefined && familyOf(claim) === "text"
-    ? legacyTextIn(head)
-    : undefined;
+  return claim !== undefined && familyOf(claim) === "text" ? legacyTextIn(head) : undefined;
 }
 
 /** Formats that are written in text and are more than text. */
@@ -185,8 +165,7 @@ function contradicts(claim: string, found: string, extension: string): boolean {
   if (actual === "text" && (claimsText(extension) || SOURCES.has(extension))) {
     return false;
   }
-  const isMedia = (family: FileFamily): boolean =>
-    family === "audio" || family === "video";
+  const isMedia = (family: FileFamily): boolean => family === "audio" || family === "video";
   return claimed !== actual &&
     !(isMedia(claimed) && (isMedia(actual) || OGG_OR_ASF.has(found)));
 }
@@ -231,13 +210,9 @@ function candidates(
   extension: string,
 ): string[] {
   if (found === "text/plain") {
-    const claims = [claim, typeOfExtension(extension)].filter((type) =>
-      type !== undefined
-    );
+    const claims = [claim, typeOfExtension(extension)].filter((type) => type !== undefined);
     const narrow = claims.find((type) => HARMLESS.has(type));
-    const other = claims.filter((type) =>
-      familyOf(type) === "text" && type.startsWith("application/")
-    );
+    const other = claims.filter((type) => familyOf(type) === "text" && type.startsWith("application/"));
     return [...(narrow === undefined ? [] : [narrow]), "text/plain", ...other];
   }
   if (claim === undefined) return [found];
@@ -261,9 +236,7 @@ function packedIn(found: string): FileKind["packed"] {
   if (found === "application/x-cfb" || COMPOUND_DOCUMENTS.has(found)) {
     return "compound";
   }
-  return found === "application/zip" || ZIP_INSIDE.test(found)
-    ? "zip"
-    : undefined;
+  return found === "application/zip" || ZIP_INSIDE.test(found) ? "zip" : undefined;
 }
 
 const ZIP_INSIDE =

@@ -9,16 +9,14 @@ const EXTENSION_BYTES_MAX = 20;
 const FALLBACK = "file";
 
 /** Controls, marks that reorder or hide text, what nobody sees. */
-const UNSEEN =
-  /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{NChar}\u2800]/gu;
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{NChar}\u2800]/gu;
 /** Joiners and variations that scripts and emoji need; nothing changes its look by them anywhere else. */
 const JOINERS = "\u200c\u200d";
 const VARIATIONS = "\ufe0e\ufe0f";
 const JOINED_LEFT = /[\p{L}\p{M}\p{Extended_Pictographic}\p{Emoji_Modifier}]/u;
 const JOINED_RIGHT = /[\p{L}\p{Extended_Pictographic}]/u;
 /** Separators of paths and what Windows forbids, and characters that look like them. */
-const FORBIDDEN =
-  /[/\\:*?"<>|\u2044\u2215\u2236\u29f5\u29f8\u29f9\ua789\ufe68\uff0f\uff1a\uff3c]/g;
+const FORBIDDEN = /[/\\:*?"<>|\u2044\u2215\u2236\u29f5\u29f8\u29f9\ua789\ufe68\uff0f\uff1a\uff3c]/g;
 const RESERVED =
   /^(?:con|prn|aux|nul|conin\$|conout\$|clock\$|(?:com|lpt)[0-9\u00b9\u00b2\u00b3])(?=[ .]|$)/i;
 
@@ -64,10 +62,9 @@ function cut(name: string): string {
   const encoder = new TextEncoder();
   if (encoder.encode(name).length <= FILE_NAME_BYTES_MAX) return name;
   const dot = name.lastIndexOf(".");
-  const extension =
-    dot > 0 && encoder.encode(name.slice(dot)).length <= EXTENSION_BYTES_MAX
-      ? name.slice(dot)
-      : "";
+  const extension = dot > 0 && encoder.encode(name.slice(dot)).length <= EXTENSION_BYTES_MAX
+    ? name.slice(dot)
+    : "";
   const stem = new Uint8Array(
     FILE_NAME_BYTES_MAX - encoder.encode(extension).length,
   );

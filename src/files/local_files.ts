@@ -89,9 +89,7 @@ export class LocalFiles implements FileStore {
     const file = await onDisk(() => Deno.open(path), () => {
       throw new FileMissing(key);
     });
-    let left = range === undefined
-      ? Infinity
-      : Math.max(range.end - range.start, 0);
+    let left = range === undefined ? Infinity : Math.max(range.end - range.start, 0);
     if (range !== undefined && range.start > 0) {
       await file.seek(range.start, Deno.SeekMode.Start);
     }
@@ -114,9 +112,7 @@ export class LocalFiles implements FileStore {
     for (const shard of await namesIn(this.#folder)) {
       if (shard === UNFINISHED) continue;
       for (const key of await namesIn(join(this.#folder, shard))) {
-        const info = await Deno.stat(join(this.#folder, shard, key)).catch(() =>
-          undefined
-        );
+        const info = await Deno.stat(join(this.#folder, shard, key)).catch(() => undefined);
         if (info?.isFile) {
           yield {
             key,
@@ -168,9 +164,7 @@ async function writeNew(
   path: string,
   pieces: AsyncIterable<Uint8Array>,
 ): Promise<number> {
-  using file = await onDisk(() =>
-    Deno.open(path, { write: true, createNew: true, mode: 0o600 })
-  );
+  using file = await onDisk(() => Deno.open(path, { write: true, createNew: true, mode: 0o600 }));
   let bytes = 0;
   for await (const piece of pieces) {
     for (let done = 0; done < piece.length;) {
@@ -211,9 +205,8 @@ async function isHeld(lockPath: string): Promise<boolean> {
 }
 
 async function isOld(path: string): Promise<boolean> {
-  const made =
-    (await Deno.stat(path).catch(() => undefined))?.mtime?.getTime() ??
-      Date.now();
+  const made = (await Deno.stat(path).catch(() => undefined))?.mtime?.getTime() ??
+    Date.now();
   return Date.now() - made > LOCK_WITHOUT_FOLDER_MS;
 }
 
@@ -235,9 +228,7 @@ async function onDisk<T, M = never>(
 const FULL = ["ENOSPC", "EDQUOT", "EFBIG"];
 
 function fault(error: unknown): Error {
-  const code = error instanceof Error && "code" in error
-    ? String(error.code)
-    : "";
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
   if (FULL.includes(code)) {
     return new StoreFull("No space is left for files", { cause: error });
   }

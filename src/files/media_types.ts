@@ -24,17 +24,13 @@ const WILDCARD = new RegExp(`^(?:\\*|\\*/\\*|${TOKEN}/\\*)$`);
 
 /** `image/*`, `application/pdf`, `*`; throws a TypeError that names what is wrong. */
 export function parseAllowedTypes(list: readonly string[]): AllowedTypes {
-  const listed = list.map((item) => item.trim().toLowerCase()).filter((item) =>
-    item !== ""
-  );
+  const listed = list.map((item) => item.trim().toLowerCase()).filter((item) => item !== "");
   const wrong = listed.find((item) => !TYPE.test(item) && !WILDCARD.test(item));
   if (wrong !== undefined) {
     throw new TypeError(`"${wrong}" is no type: image/png, image/* and * are`);
   }
   const all = listed.some((item) => item === "*" || item === "*/*");
-  const prefixes = listed.filter((item) => item.endsWith("/*")).map((item) =>
-    item.slice(0, -1)
-  );
+  const prefixes = listed.filter((item) => item.endsWith("/*")).map((item) => item.slice(0, -1));
   const types = new Set(listed.map(canonicalType));
   return {
     listed,
@@ -130,9 +126,7 @@ export function familyOf(mimeType: string): FileFamily {
   if (ARCHIVES.has(mimeType)) return "archive";
   if (TEXTUAL.test(mimeType)) return "text";
   const [top] = mimeType.split("/");
-  return top === "image" || top === "video" || top === "audio" || top === "text"
-    ? top
-    : "other";
+  return top === "image" || top === "video" || top === "audio" || top === "text" ? top : "other";
 }
 
 /** Documents that are a zip inside, and what one of its entries is called. */
@@ -201,11 +195,9 @@ const BY_EXTENSION: Record<string, string> = {
   "text/calendar": "ics",
   "text/vcard": "vcf",
   "application/json": "json ipynb",
-  "application/vnd.openxmlformats-officedocument.wordprocessingml.document":
-    "docx",
+  "application/vnd.openxmlformats-officedocument.wordprocessingml.document": "docx",
   "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
-  "application/vnd.openxmlformats-officedocument.presentationml.presentation":
-    "pptx",
+  "application/vnd.openxmlformats-officedocument.presentationml.presentation": "pptx",
   "application/vnd.oasis.opendocument.text": "odt",
   "application/vnd.oasis.opendocument.spreadsheet": "ods",
   "application/vnd.oasis.opendocument.presentation": "odp",

@@ -36,14 +36,12 @@ function bounded(head: Uint8Array): ReturnType<typeof fromBuffer> {
   const tokenizer = fromBuffer(head);
   const giveUpAt = performance.now() + WITHIN_MS;
   let reads = 0;
-  const read =
-    <A extends unknown[], R>(method: (...args: A) => R): (...args: A) => R =>
-    (...args) => {
-      if (++reads > READS_MAX || performance.now() > giveUpAt) {
-        throw new Error("Reading has no end");
-      }
-      return method.apply(tokenizer, args);
-    };
+  const read = <A extends unknown[], R>(method: (...args: A) => R): (...args: A) => R => (...args) => {
+    if (++reads > READS_MAX || performance.now() > giveUpAt) {
+      throw new Error("Reading has no end");
+    }
+    return method.apply(tokenizer, args);
+  };
   tokenizer.peekBuffer = read(tokenizer.peekBuffer);
   tokenizer.readBuffer = read(tokenizer.readBuffer);
   tokenizer.ignore = read(tokenizer.ignore);

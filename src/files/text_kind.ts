@@ -36,17 +36,13 @@ export function textIn(head: Uint8Array, whole: boolean): TextKind | undefined {
   } catch {
     return undefined;
   }
-  return CONTROL.test(text)
-    ? undefined
-    : { charset, text, markup: markupIn(text) };
+  return CONTROL.test(text) ? undefined : { charset, text, markup: markupIn(text) };
 }
 
 /** Text in an encoding that we cannot name; only for what is also claimed to be text. */
 export function legacyTextIn(head: Uint8Array): TextKind | undefined {
   const text = new TextDecoder("windows-1252").decode(head);
-  return LEGACY_CONTROL.test(text)
-    ? undefined
-    : { charset: undefined, text, markup: markupIn(text) };
+  return LEGACY_CONTROL.test(text) ? undefined : { charset: undefined, text, markup: markupIn(text) };
 }
 
 function charsetOf(head: Uint8Array): Charset {
