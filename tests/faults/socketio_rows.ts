@@ -6,6 +6,7 @@ import { ok } from "node:assert/strict";
 import type { MatrixRow } from "./matrix_row.ts";
 import { SocketIoLink } from "./socketio_link.ts";
 
+const BOUNDED = "F1 kill -9 of a node, back after 1 s";
 const FAULTS = /^F(1|3|4|5|10) /;
 
 /** Faults that cost links, or nodes: some of the clients have to have recovered. */
@@ -22,7 +23,7 @@ export function bySocketIo(rows: readonly MatrixRow[]): MatrixRow[] {
   return rows.filter(({ name }) => FAULTS.test(name)).map((row) => ({
     ...row,
     name: `${row.name}, by Socket.IO`,
-    isBounded: false,
+    isBounded: row.name === BOUNDED,
     options: {
       ...row.options,
       links,

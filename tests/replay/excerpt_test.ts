@@ -1,5 +1,6 @@
 /** A recorded hour through a real node: the replay itself is the check, here that it finds nothing, and that it looked. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { type DoorName, openDoor } from "../../bench/replay/doors.ts";
 import { replay } from "../../bench/replay/replay.ts";
 import { createTestDatabase } from "../helpers/databases.ts";
 import { RedisServer } from "../helpers/redis.ts";
@@ -48,3 +49,27 @@ Deno.test("replay() over three nodes, with Redis killed and back in the middle, 
   ok(breaking !== undefined);
   ok(report.total.acknowledged > 200, `only ${report.total.acknowledged} messages`);
 });
+
+for (const door of ["socketio", "mixed"] satisfies DoorName[]) {
+  Deno.test(`replay() of the excerpt by ${door} over two nodes misses, doubles and disorders nothing`, async () => {
+    await using redis = await RedisServer.start();
+    await using database = await createTestDatabase();
+    await using nodes = new AsyncDisposableStack();
+    const serverUrls: string[] = [];
+    for (let i = 0; i < 2; i++) {
+      serverUrls.push(nodes.use(await startTestApp({ database, env: { REDIS_URL: redis.url } })).url);
+    }
+    const report = await replay({
+      serverUrls,
+      files: [EXCERPT],
+      door: openDoor(door, serverUrls),
+      tokenFor: (sub, name) => signToken(sub, { name }),
+    });
+    deepStrictEqual(report.rooms.map((room) => room.faultDetails), [[]]);
+    ok(report.total.acknowledged > 200, `only ${report.total.acknowledged} messages`);
+    ok(
+      report.total.deliveries > 10 * report.total.acknowledged,
+      `only ${report.total.deliveries} deliveries`,
+    );
+  });
+}
