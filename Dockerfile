@@ -14,11 +14,12 @@ COPY src ./src
 
 FROM denoland/deno:2.9.6
 WORKDIR /app
-# Owned by root: the server cannot change what it runs.
+# Owned by root: the server cannot change what it runs. It may write files of messages, where FILES_DIR=.data/files.
 COPY --from=build /app /app
+RUN install -d -o deno -g deno /app/.data/files
 USER deno
 ENV PORT=3001
 EXPOSE 3001
 HEALTHCHECK --interval=15s --timeout=4s --start-period=10s CMD ["deno", "eval", "--no-config", "const { ok } = await fetch(`http://127.0.0.1:${Deno.env.get('PORT')}/healthz`); if (!ok) Deno.exit(1);"]
 # The words of `deno task start`; as a list, so that SIGTERM reaches the server and it drains.
-CMD ["deno", "run", "--quiet", "--allow-net", "--allow-env", "--allow-read=.", "--allow-ffi=/lib/x86_64-linux-gnu/libc.so.6,/lib/aarch64-linux-gnu/libc.so.6,/lib64/libc.so.6,/lib/libc.musl-x86_64.so.1,/lib/libc.musl-aarch64.so.1", "main.ts", "start"]
+CMD ["deno", "run", "--quiet", "--allow-net", "--allow-env", "--allow-read=.", "--allow-write=.data/files", "--allow-ffi=/lib/x86_64-linux-gnu/libc.so.6,/lib/aarch64-linux-gnu/libc.so.6,/lib64/libc.so.6,/lib/libc.musl-x86_64.so.1,/lib/libc.musl-aarch64.so.1", "main.ts", "start"]
