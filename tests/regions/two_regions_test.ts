@@ -46,13 +46,15 @@ Deno.test("two regions: a write asks the primary once, a read none, and no answe
 
   await t.step("each write is one round trip, the first of its kind too", async () => {
     const { message } = await send("first");
-    const { asked } = await regions.asked(async () => {
-      await ada.call("mark_as_read", { messageId: message.id });
-      await ada.call("update_message", { messageId: message.id, content: "first, edited" });
-      await ada.call("update_room", { roomId: room.id, description: "Of two regions" });
-      await ada.call("send_direct_message", { recipientId: "bob", content: "hello" });
-      await adaRest.post("/messages", { roomId: room.id, content: "by REST" });
-    });
+    const { asked } = await regions.asked(() =>
+      Promise.all([ // at once: over all connections that there are
+        ada.call("mark_as_read", { messageId: message.id }),
+        ada.call("update_message", { messageId: message.id, content: "first, edited" }),
+        ada.call("update_room", { roomId: room.id, description: "Of two regions" }),
+        ada.call("send_direct_message", { recipientId: "bob", content: "hello" }),
+        adaRest.post("/messages", { roomId: room.id, content: "by REST" }),
+      ])
+    );
     ok(asked <= 5, `${asked} asks for five writes`);
     let id = 0;
     strictEqual(await fewest(regions, () => send(`${id++}`)), 1);
@@ -63,57 +65,66 @@ Deno.test("two regions: a write asks the primary once, a read none, and no answe
     strictEqual(await fewest(regions, () => ada.call("mark_as_read", { messageId: message.id })), 1);
   });
 
+  const cid = await far.connect("cid"); // who has marked nothing
+  const cidRest = await far.rest("cid");
+  const pageOf = (roomId: string) => `/rooms/${roomId}/messages?limit=100`;
+  const near = (what: string, read: () => Promise<unknown>): Promise<void> =>
+    until(async () => await fewest(regions, read) === 0, HEARD_MS, `${what} to be read near`);
+
   await t.step("pages and members are read near", async () => {
-    const cid = await far.rest("cid"); // has marked nothing
-    await bob.call("add_member", { roomId: room.id, userId: "ada" }).catch(() => {});
-    await cid.post(`/rooms/${room.id}/join`);
+    await cid.call("join_room", { roomId: room.id });
     const reads = {
-      page: () => cid.get(page),
-      members: () => cid.get(`/rooms/${room.id}/members`),
+      page: () => cidRest.get(page),
+      members: () => cidRest.get(`/rooms/${room.id}/members`),
       conversation: () => adaRest.get("/direct-messages/bob"),
     };
-    for (const [what, read] of Object.entries(reads)) {
-      await until(async () => await fewest(regions, read) === 0, HEARD_MS, `${what} to be read near`);
-    }
-    strictEqual((await cid.get(page)).body.messages[0].content, "first, edited");
+    for (const [what, read] of Object.entries(reads)) await near(what, read);
+    strictEqual((await cidRest.get(page)).body.messages[0].content, "first, edited");
+  });
+
+  await t.step("what is not there yet is asked of the primary", async () => {
+    const known = (await cidRest.get(page)).body.position.seq;
+    strictEqual(await fewest(regions, () => cidRest.get(`${page}&minSeq=${known}`)), 0);
+    strictEqual(await fewest(regions, () => cidRest.get(`${page}&minSeq=${known + 1_000}`)), 1);
+    const dan = await far.rest("dan");
+    strictEqual((await dan.get(page)).status, 403);
+    strictEqual((await dan.post(`/rooms/${room.id}/join`)).status, 200);
+    strictEqual((await dan.get(page)).status, 200);
   });
 
   await t.step(
-    "what is not there yet is asked of the primary: by minSeq, by an own mark, by own membership",
+    "a replica that stands still: what its reader knows is in every answer, all the rest soon",
     async () => {
-      const { body } = await adaRest.get(page);
-      const known = body.position.seq;
-      ok(await fewest(regions, () => adaRest.get(`${page}&minSeq=${known + 1_000}`)) >= 1);
-      const dan = await far.rest("dan");
-      strictEqual((await dan.get(page)).status, 403);
-      strictEqual((await dan.post(`/rooms/${room.id}/join`)).status, 200);
-      strictEqual((await dan.get(page)).status, 200);
-    },
-  );
-
-  await t.step(
-    "a replica that stands still: own sends, those heard of and those named by minSeq are in the answer",
-    async () => {
+      const { room: unheard } = await bob.call("create_room", { name: "Unheard", type: "PUBLIC" });
+      for (const name of ["cid", "dan"]) await bob.call("add_member", { roomId: unheard.id, userId: name });
+      const { message: first } = await bob.call("send_message", { roomId: unheard.id, content: "first" });
+      await near("the page", () => cidRest.get(pageOf(unheard.id)));
       await standby`select pg_wal_replay_pause()`;
+      const list = () => contentsOf(cidRest, page);
       for (const content of ["own 1", "own 2"]) {
-        await send(content);
-        ok((await listed()).includes(content), content);
+        await cid.call("send_message", { roomId: room.id, content });
+        ok((await list()).includes(content), content);
       }
-      const { message } = await bob.call("send_message", { roomId: room.id, content: "from home" });
-      await ada.next("message_received", ({ message }) => message.content === "from home");
-      ok((await listed()).includes("from home"));
-      const other = await bob.call("create_room", { name: "Unheard", type: "PUBLIC" });
-      strictEqual((await adaRest.post(`/rooms/${other.room.id}/join`)).status, 200);
-      const said = await bobRest.post("/messages", { roomId: other.room.id, content: "named" });
-      const { seq } = said.body.message;
-      deepStrictEqual(await contentsOf(adaRest, `/rooms/${other.room.id}/messages?minSeq=${seq}`), ["named"]);
+      await bob.call("send_message", { roomId: room.id, content: "from home" });
+      await cid.next("message_received", ({ message }) => message.content === "from home");
+      ok((await list()).includes("from home"), "heard of");
+      await cid.call("send_direct_message", { recipientId: "bob", content: "to bob" });
+      deepStrictEqual(await contentsOf(cidRest, "/direct-messages/bob"), ["to bob"]);
+      const { message: named } = await bob.call("send_message", { roomId: unheard.id, content: "named" });
+      deepStrictEqual(await contentsOf(cidRest, `${pageOf(unheard.id)}&minSeq=${named.seq}`), [
+        "first",
+        "named",
+      ]);
+      const dan = await far.rest("dan");
+      strictEqual((await dan.post(`/messages/${first.id}/read`)).status, 200);
+      const { members } = (await dan.get(`/rooms/${unheard.id}/members`)).body;
+      strictEqual(members.find(({ userId }: { userId: string }) => userId === "dan").lastReadSeq, first.seq);
+
       await regions.untilFit(false);
-      const last = await bobRest.post("/messages", { roomId: other.room.id, content: "last" });
-      strictEqual(last.status, 201);
-      deepStrictEqual(await contentsOf(adaRest, `/rooms/${other.room.id}/messages`), ["named", "last"]);
-      await bob.call("remove_member", { roomId: other.room.id, userId: "ada" });
-      strictEqual((await adaRest.get(`/rooms/${other.room.id}/messages`)).status, 403);
-      ok(message.seq > 0);
+      await bob.call("send_message", { roomId: unheard.id, content: "last" });
+      deepStrictEqual(await contentsOf(cidRest, pageOf(unheard.id)), ["first", "named", "last"]);
+      await bob.call("remove_member", { roomId: unheard.id, userId: "cid" });
+      strictEqual((await cidRest.get(pageOf(unheard.id))).status, 403);
       await standby`select pg_wal_replay_resume()`;
       await regions.untilFit(true);
     },
@@ -129,7 +140,7 @@ Deno.test("two regions: a write asks the primary once, a read none, and no answe
     await regions.untilFit(false);
     await servers.standby.launch();
     await regions.untilFit(true);
-    await until(async () => await fewest(regions, listed) === 0, HEARD_MS, "near reads");
+    await near("the page", listed);
   });
 
   await t.step(
