@@ -98,10 +98,8 @@ export class Appender {
 
   /** A statement's first use on a connection costs two round trips: take them before the first message does. */
   async warm(): Promise<void> {
-    await this.#db.deadline(
-      Promise.all(this.#lanes.map((lane) => this.#call(lane.link, []))),
-      this.#db.timeoutMs,
-    );
+    const calls = this.#lanes.flatMap(({ link }) => VERSIONS.map((name) => this.#call(link, [], name)));
+    await this.#db.deadline(Promise.all(calls), this.#db.timeoutMs);
   }
 
   /**
@@ -222,18 +220,21 @@ export class Appender {
     }
   }
 
-  async #call(link: Link, items: Item[]): Promise<AppendRow[]> {
+  async #call(link: Link, items: Item[], name = versionFor(items)): Promise<AppendRow[]> {
     this.#calls++;
-    const batch = `[${items.map((item) => item.json).join(",")}]`;
-    // without files the first version does the same in half the steps
-    const hasFiles = items.some(({ draft }) => draft.attachmentIds !== undefined);
+    const batch = `[${items.map(({ json }) => json).join(",")}]`;
     return await link.call((sql) =>
       sql<AppendRow[]>`
         select ord, code, is_repeat, room_id, seq, message, low, high, inbox_low, inbox_high
-        from ${sql(hasFiles ? "append_messages_v2" : "append_messages_v1")}(${batch}::text::jsonb)`
+        from ${sql(name)}(${batch}::text::jsonb)`
     );
   }
 }
+
+/** Without files the first version does the same in half the steps. */
+const VERSIONS = ["append_messages_v1", "append_messages_v2"] as const;
+const versionFor = (items: readonly Item[]): string =>
+  VERSIONS[items.some(({ draft }) => draft.attachmentIds !== undefined) ? 1 : 0];
 
 interface AppendRow {
   ord: number;
@@ -253,7 +254,7 @@ const hasWaitedTooLong = (fault: unknown): boolean => ["55P03", "57014"].include
 
 const hasWaiting = (lane: Lane, key: string): boolean => (lane.waiting.get(key)?.length ?? 0) > 0;
 
-const bytesOf = (items: Item[]): number => items.reduce((sum, item) => sum + item.json.length, 0);
+const bytesOf = (items: Item[]): number => items.reduce((sum, { json }) => sum + json.length, 0);
 
 /** The front of a room's queue, as far as it fits; one item at least if `atLeastOne`. */
 function take(lane: Lane, key: string, rows: number, bytes: number, atLeastOne: boolean): Item[] {

@@ -12,6 +12,9 @@ import { contentsOf, TwoRegions } from "./two_nodes.ts";
 /** What the node asks by itself comes in between: not in each of these. */
 const TURNS = 5;
 const HEARD_MS = 5_000;
+/** Of a replica that does not answer, which only the first of them may wait for. */
+const READS = 8;
+const MS_A_READ_WITHOUT = 450;
 
 async function fewest(regions: TwoRegions, work: () => Promise<unknown>): Promise<number> {
   let fewest = Infinity;
@@ -48,10 +51,10 @@ Deno.test("two regions: a write asks the primary once, a read none, and no answe
     const { message } = await send("first");
     const { asked } = await regions.asked(() =>
       Promise.all([ // at once: over all connections that there are
-        ada.call("mark_as_read", { messageId: message.id }),
-        ada.call("update_message", { messageId: message.id, content: "first, edited" }),
-        ada.call("update_room", { roomId: room.id, description: "Of two regions" }),
-        ada.call("send_direct_message", { recipientId: "bob", content: "hello" }),
+        adaRest.post(`/messages/${message.id}/read`),
+        adaRest.put(`/messages/${message.id}`, { content: "first, edited" }),
+        adaRest.patch(`/rooms/${room.id}`, { description: "Of two regions" }),
+        adaRest.post("/direct-messages", { recipientId: "bob", content: "hello" }),
         adaRest.post("/messages", { roomId: room.id, content: "by REST" }),
       ])
     );
@@ -85,7 +88,7 @@ Deno.test("two regions: a write asks the primary once, a read none, and no answe
   await t.step("what is not there yet is asked of the primary", async () => {
     const known = (await cidRest.get(page)).body.position.seq;
     strictEqual(await fewest(regions, () => cidRest.get(`${page}&minSeq=${known}`)), 0);
-    strictEqual(await fewest(regions, () => cidRest.get(`${page}&minSeq=${known + 1_000}`)), 1);
+    ok(await fewest(regions, () => cidRest.get(`${page}&minSeq=${known + 1_000}`)) >= 1);
     const dan = await far.rest("dan");
     strictEqual((await dan.get(page)).status, 403);
     strictEqual((await dan.post(`/rooms/${room.id}/join`)).status, 200);
@@ -98,7 +101,9 @@ Deno.test("two regions: a write asks the primary once, a read none, and no answe
       const { room: unheard } = await bob.call("create_room", { name: "Unheard", type: "PUBLIC" });
       for (const name of ["cid", "dan"]) await bob.call("add_member", { roomId: unheard.id, userId: name });
       const { message: first } = await bob.call("send_message", { roomId: unheard.id, content: "first" });
+      await bob.call("send_direct_message", { recipientId: "cid", content: "hello" });
       await near("the page", () => cidRest.get(pageOf(unheard.id)));
+      await near("the conversation", () => cidRest.get("/direct-messages/bob"));
       await standby`select pg_wal_replay_pause()`;
       const list = () => contentsOf(cidRest, page);
       for (const content of ["own 1", "own 2"]) {
@@ -108,8 +113,9 @@ Deno.test("two regions: a write asks the primary once, a read none, and no answe
       await bob.call("send_message", { roomId: room.id, content: "from home" });
       await cid.next("message_received", ({ message }) => message.content === "from home");
       ok((await list()).includes("from home"), "heard of");
-      await cid.call("send_direct_message", { recipientId: "bob", content: "to bob" });
-      deepStrictEqual(await contentsOf(cidRest, "/direct-messages/bob"), ["to bob"]);
+      await bob.call("send_direct_message", { recipientId: "cid", content: "to you" });
+      await cid.next("direct_message_received", ({ message }) => message.content === "to you");
+      deepStrictEqual(await contentsOf(cidRest, "/direct-messages/bob"), ["hello", "to you"]);
       const { message: named } = await bob.call("send_message", { roomId: unheard.id, content: "named" });
       deepStrictEqual(await contentsOf(cidRest, `${pageOf(unheard.id)}&minSeq=${named.seq}`), [
         "first",
@@ -131,6 +137,12 @@ Deno.test("two regions: a write asks the primary once, a read none, and no answe
   );
 
   await t.step("a replica that is gone: right answers at once, near ones when it is back", async () => {
+    await servers.standby.pause();
+    const began = performance.now();
+    for (let turn = 0; turn < READS; turn++) await cidRest.get(page);
+    const tookMs = performance.now() - began;
+    ok(tookMs < READS * MS_A_READ_WITHOUT, `${READS} reads took ${Math.round(tookMs)} ms`);
+    await servers.standby.resume();
     await standby.end({ timeout: 1 });
     await servers.standby.killAll();
     for (const content of ["without 1", "without 2", "without 3"]) {
@@ -140,7 +152,7 @@ Deno.test("two regions: a write asks the primary once, a read none, and no answe
     await regions.untilFit(false);
     await servers.standby.launch();
     await regions.untilFit(true);
-    await near("the page", listed);
+    await near("the page", () => cidRest.get(page));
   });
 
   await t.step(
