@@ -54,7 +54,7 @@ export interface ChatParts extends FileParts {
 
 export function makeChat(uses: ChatUses, parts: AsyncDisposableStack): ChatParts {
   const { config, db, near, appender, hub, bus, leases, store, auth, nodeId, log } = uses;
-  const users = new Users({ db, hub, maxRoomMembers: config.chat.maxRoomMembers });
+  const users = new Users({ db, near, hub, maxRoomMembers: config.chat.maxRoomMembers });
   const rates = new Rates(config.limits);
   const rules = new RoomRules({ db, near, hub, rates });
   const memberships = new Memberships({ rules, maxRoomMembers: config.chat.maxRoomMembers });

@@ -3,37 +3,32 @@
  * request. A lost course ends what its bearer heard of its rooms; a regained one gives the memberships back.
  */
 import type { Hub } from "../delivery/hub.ts";
+import type { NearReads } from "../delivery/near_reads.ts";
 import type { Database } from "../store/database.ts";
 import type { ChosenStatus } from "../store/presence.ts";
-import { syncUser } from "../store/users.ts";
+import { type Claims, isSynced, syncUser } from "../store/users.ts";
 import type { Actor } from "./actor.ts";
 
 const REMEMBERED_MAX = 20_000;
 
 export class Users {
   readonly #db: Database;
+  readonly #near: NearReads;
   readonly #hub: Hub;
   readonly #maxRoomMembers: number;
   /** The newest token of each user that has been projected. */
   readonly #seen = new Map<string, { issuedAt: number; claims: string }>();
 
-  constructor(uses: { db: Database; hub: Hub; maxRoomMembers: number }) {
+  constructor(uses: { db: Database; near: NearReads; hub: Hub; maxRoomMembers: number }) {
     this.#db = uses.db;
+    this.#near = uses.near;
     this.#maxRoomMembers = uses.maxRoomMembers;
     this.#hub = uses.hub;
   }
 
   /** Asks Postgres in any case: a socket needs to know where its inbox stands. */
   async project(actor: Actor): Promise<{ inboxSeq: number; epoch: string; status: ChosenStatus }> {
-    const { changes, inboxSeq, epoch, status } = await syncUser(this.#db, {
-      userId: actor.userId,
-      name: actor.name,
-      avatarUrl: actor.avatarUrl,
-      role: actor.role,
-      courses: actor.courses,
-      issuedAt: actor.issuedAt.toISOString(),
-      limit: this.#maxRoomMembers,
-    });
+    const { changes, inboxSeq, epoch, status } = await syncUser(this.#db, this.#toClaims(actor));
     this.#hub.publish(changes);
     this.#remember(actor);
     return { inboxSeq, epoch, status };
@@ -45,7 +40,16 @@ export class Users {
     const issuedAt = actor.issuedAt.getTime();
     const isNews = known === undefined || issuedAt > known.issuedAt ||
       (issuedAt === known.issuedAt && claimsOf(actor) !== known.claims);
-    if (isNews) await this.project(actor);
+    if (!isNews) return;
+    const projecting = this.project(actor);
+    projecting.catch(() => {}); // told below, or tried again with the next request
+    // where another node has done it, nobody waits for the primary, which may be far
+    if (!await this.#near.hint((from) => isSynced(from, this.#toClaims(actor)))) await projecting;
+  }
+
+  #toClaims({ userId, name, avatarUrl, role, courses, issuedAt }: Actor): Claims {
+    const limit = this.#maxRoomMembers;
+    return { userId, name, avatarUrl, role, courses, issuedAt: issuedAt.toISOString(), limit };
   }
 
   #remember(actor: Actor): void {

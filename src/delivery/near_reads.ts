@@ -52,6 +52,12 @@ export class NearReads {
     return await query(this.#db);
   }
 
+  /** What the replica says, if it is fit: where that helps if it is so, and nothing is wrong if not. */
+  async hint<T>(query: (from: Reader) => Promise<T>): Promise<T | undefined> {
+    const replica = this.#replica;
+    return replica?.isFit ? await query(replica).catch(() => undefined) : undefined;
+  }
+
   /** Pages show markers: whoever has moved theirs sees that. */
   noteMark(userId: UserId, roomId: RoomId): void {
     this.#marks.note(markKey(userId, roomId), 1);

@@ -1,7 +1,7 @@
 /** Users: the projection of the identity provider, and who stops direct messages with whom. */
 import type { UserId } from "../protocol/ids.ts";
 import { type Change, changesOf, type WriteAnswer } from "./changes.ts";
-import type { Database } from "./database.ts";
+import type { Database, Reader } from "./database.ts";
 import type { ChosenStatus } from "./presence.ts";
 import { callWrite } from "./rooms.ts";
 
@@ -29,6 +29,18 @@ export async function syncUser(
   );
   const { inboxSeq, epoch, status } = answer;
   return { changes: changesOf(answer), inboxSeq, epoch, status };
+}
+
+/** Whether this token, or a newer one, has been written: then to write it again changes nothing that a request waits for. */
+export async function isSynced(from: Reader, claims: Claims): Promise<boolean> {
+  const { userId, name, avatarUrl, role, courses, issuedAt } = claims;
+  const rows = await from.read((sql) =>
+    sql`select 1 from users where id = ${userId} and (claims_at > ${issuedAt}::text::timestamptz
+      or (claims_at, name, role) = (${issuedAt}::text::timestamptz, ${name}, ${role})
+        and avatar_url is not distinct from ${avatarUrl}
+        and courses = array(select jsonb_array_elements_text(${JSON.stringify(courses)}::text::jsonb)))`
+  );
+  return rows.length > 0;
 }
 
 export async function userExists(db: Database, userId: UserId): Promise<boolean> {

@@ -5,6 +5,8 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import postgres from "postgres";
 import { until } from "../faults/until.ts";
+import { RestClient } from "../helpers/rest_client.ts";
+import { signToken } from "../helpers/test_app.ts";
 import { Refused } from "../helpers/test_socket.ts";
 import { FAR, HOME } from "./servers.ts";
 import { contentsOf, TwoRegions } from "./two_nodes.ts";
@@ -158,7 +160,12 @@ Deno.test("two regions: a write asks the primary once, a read none, and no answe
   await t.step(
     "the region cut off: sends are refused and can be tried again, then each is there once, on both sides",
     async () => {
+      const eve = await signToken("eve");
+      const { body } = await new RestClient(home.url, eve).post(`/rooms/${room.id}/join`);
+      await near("her joining", () => cidRest.get(`${page}&minSeq=${body.position.seq}`));
       servers.cut("cut");
+      // this node has never seen her, and the primary is not asked who she is
+      strictEqual((await new RestClient(far.url, eve).get(page)).status, 200);
       const sent = ["cut 1", "cut 2", "cut 3"].map((content) => ({
         roomId: room.id,
         content,
