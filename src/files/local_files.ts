@@ -103,8 +103,8 @@ export class LocalFiles implements FileStore {
   }
 
   async delete(keys: readonly string[]): Promise<void> {
-    for (const key of keys) {
-      await onDisk(() => Deno.remove(this.#pathOf(key)), () => undefined);
+    for (const path of keys.map((key) => this.#pathOf(key))) {
+      await onDisk(() => Deno.remove(path), () => undefined);
     }
   }
 
