@@ -7,10 +7,17 @@ import { commands, isCommandName } from "../../src/protocol/commands.ts";
 import { type ErrorCode, errorCodes } from "../../src/protocol/errors.ts";
 import { requireAnswerFits, requireErrorFits, requirePushFits } from "./contract.ts";
 import { startTestApp, type TestApp, type TestAppOptions, type TestClaims } from "./test_app.ts";
-import { connectSocket, type ReceivedPush, Refused, type TestSocket } from "./test_socket.ts";
+import type { Json, ReceivedPush, ReceivedPushes } from "./received_pushes.ts";
+import { connectSocketIo, type Transports } from "./socketio_client.ts";
+import { connectSocket, Refused, type TestSocket } from "./test_socket.ts";
 
-// deno-lint-ignore no-explicit-any -- checked against the published schemas, and by tests by their fields
-export type Json = any;
+export type { Json };
+
+/** Commands go in, pushes come out. */
+export interface CallingSocket extends ReceivedPushes {
+  call(command: string, input?: unknown): Promise<Json>;
+  close(): Promise<void>;
+}
 
 export interface DoorClient {
   readonly userId: string;
@@ -18,25 +25,27 @@ export interface DoorClient {
   call(command: string, input?: unknown): Promise<Json>;
 }
 
-export interface Door {
+export interface Door<S extends CallingSocket = CallingSocket> {
   readonly name: DoorName;
   as(user: string, claims?: TestClaims): Promise<DoorClient>;
   /** Signs in with this very token; rejects with Refused. Without one: whoever asks is nobody. */
   enter(token: string | undefined): Promise<DoorClient>;
   /** Somebody who also hears: on REST over a native socket. */
-  ear(user: string, claims?: TestClaims): Promise<Ear>;
+  ear(user: string, claims?: TestClaims): Promise<Ear<S>>;
 }
 
-export type DoorName = "rest" | "socket";
-export const DOOR_NAMES: readonly DoorName[] = ["rest", "socket"];
+export type DoorName = "rest" | "socket" | "socketio" | "socketio_polling";
+export const DOOR_NAMES: readonly DoorName[] = ["rest", "socket", "socketio", "socketio_polling"];
 
-/** Both doors of one node. */
+/** All doors of one node. */
 export class TestDoors implements AsyncDisposable {
   readonly app: TestApp;
   readonly rest: Door;
-  readonly socket: Door;
+  readonly socket: Door<TestSocket>;
+  readonly socketio: Door;
+  readonly socketio_polling: Door;
   readonly #faults: unknown[];
-  readonly #sockets: TestSocket[] = [];
+  readonly #sockets: CallingSocket[] = [];
 
   constructor(app: TestApp, faults: unknown[]) {
     this.app = app;
@@ -53,19 +62,31 @@ export class TestDoors implements AsyncDisposable {
       ear,
     };
     this.socket = { name: "socket", as: ear, enter: (token) => this.#enter(token), ear };
+    this.socketio = this.#socketIo("socketio", ["websocket"]);
+    this.socketio_polling = this.#socketIo("socketio_polling", ["polling"]);
   }
 
-  async #connect(user: string, claims?: TestClaims): Promise<Ear> {
+  #socketIo(name: DoorName, transports: Transports): Door {
+    const enter = async (token: string | undefined, user = ""): Promise<Ear<CallingSocket>> =>
+      this.#watched(user, await connectSocketIo(this.app.url, token, { transports: [...transports] }));
+    const ear = async (user: string, claims?: TestClaims) =>
+      await enter(await this.app.tokenFor(user, claims), user);
+    // nobody is let in without a token, so that is told to whatever they ask
+    const nobody: DoorClient = { userId: "", call: () => enter(undefined) };
+    return { name, as: ear, enter: async (token) => token === undefined ? nobody : await enter(token), ear };
+  }
+
+  async #connect(user: string, claims?: TestClaims): Promise<Ear<TestSocket>> {
     return this.#watched(user, await connectSocket(this.app.url, await this.app.tokenFor(user, claims)));
   }
 
-  async #enter(token: string | undefined): Promise<Ear> {
+  async #enter(token: string | undefined): Promise<Ear<TestSocket>> {
     const ear = this.#watched("", await connectSocket(this.app.url, undefined));
     if (token !== undefined) await ear.call("authenticate", { token });
     return ear;
   }
 
-  #watched(user: string, socket: TestSocket): Ear {
+  #watched<S extends CallingSocket>(user: string, socket: S): Ear<S> {
     this.#sockets.push(socket);
     return new Ear(user, socket, this.#faults);
   }
@@ -108,27 +129,24 @@ export async function refusalOf(call: Promise<unknown>): Promise<Refused> {
   throw new Error(`Not refused, but answered ${JSON.stringify(answer)?.slice(0, 500)}`);
 }
 
-/** A native socket. */
-export class Ear implements DoorClient {
+/** A socket of any door. */
+export class Ear<S extends CallingSocket = CallingSocket> implements DoorClient {
   readonly userId: string;
-  readonly socket: TestSocket;
+  readonly socket: S;
 
   /** Pushes that break the contract are added to `faults`. */
-  constructor(userId: string, socket: TestSocket, faults: unknown[]) {
+  constructor(userId: string, socket: S, faults: unknown[]) {
     this.userId = userId;
     this.socket = socket;
-    const check = (envelope: ReceivedPush): void => {
+    const check = ({ event, data }: ReceivedPush): void => {
       try {
-        if (envelope.event !== undefined) requirePushFits(envelope.event, envelope.data);
+        if (event !== undefined) requirePushFits(event, data);
       } catch (fault) {
         faults.push(fault);
       }
     };
     for (const push of socket.pushes) check(push);
-    socket.socket.addEventListener("message", ({ data }) => {
-      const frame: Json = JSON.parse(data);
-      for (const envelope of Array.isArray(frame) ? frame : [frame]) check(envelope);
-    });
+    socket.onPush = check;
   }
 
   async call(command: string, input: unknown = {}): Promise<Json> {

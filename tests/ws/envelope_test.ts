@@ -2,7 +2,7 @@
 import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import { SUBPROTOCOL_BATCH } from "../../src/protocol/limits.ts";
 import { codeOf, type Ear, type Json, startDoors } from "../helpers/doors.ts";
-import { connectSocket } from "../helpers/test_socket.ts";
+import { connectSocket, type TestSocket } from "../helpers/test_socket.ts";
 
 const NO_COMMANDS = [
   "__proto__",
@@ -28,7 +28,7 @@ const OF_OTHERS = [
 ];
 
 /** What `frame` is answered with, whether by an ack or an event. */
-async function answersTo(ear: Ear, frame: string): Promise<Json[]> {
+async function answersTo(ear: Ear<TestSocket>, frame: string): Promise<Json[]> {
   const before = ear.socket.pushes.length;
   ear.socket.raw(frame);
   await ear.settled();
