@@ -69,7 +69,6 @@ interface Lane {
 
 const ROWS_MAX = 500;
 const BYTES_MAX = 1024 * 1024;
-const FLUSHES_MAX = 4;
 const QUEUE_BYTES_MAX = 32 * 1024 * 1024;
 
 export class Appender {
@@ -132,7 +131,7 @@ export class Appender {
     lane.scheduled = true;
     queueMicrotask(() => {
       lane.scheduled = false;
-      while (lane.inFlight < FLUSHES_MAX && lane.ready.size > 0) this.#flush(lane);
+      while (lane.inFlight < this.#db.callsALane && lane.ready.size > 0) this.#flush(lane);
     });
   }
 

@@ -48,6 +48,7 @@ const UNREACHABLE = new Set([
 ]);
 const IN_FLIGHT_MAX = 2_000;
 const ATTEMPTS = 4;
+const CALLS_A_LANE = { near: 4, far: 16 };
 
 export function faultCode(fault: unknown): string {
   return fault instanceof Error && "code" in fault && typeof fault.code === "string" ? fault.code : "";
@@ -64,6 +65,8 @@ export class Database implements Reader, AsyncDisposable {
   readonly apart: Link;
   /** For what waits for locks: reads must not queue behind it. */
   readonly writes: Link;
+  /** Under way at once: each is longer under way to a primary that is far. */
+  readonly callsALane: number;
   readonly writeConnections: number;
   readonly timeoutMs: number;
   readonly #log: Log;
@@ -80,6 +83,7 @@ export class Database implements Reader, AsyncDisposable {
     this.pool = link("pool", { max: config.poolSize });
     this.lanes = Array.from({ length: config.appendLanes }, () => link("lane", { max: 1 }));
     this.apart = link("apart", APART);
+    this.callsALane = CALLS_A_LANE[config.isFar ? "far" : "near"];
     this.writeConnections = Math.max(2, Math.ceil(config.poolSize / 2));
     this.writes = link("writes", {
       ...APART,
