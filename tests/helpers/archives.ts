@@ -1,5 +1,5 @@
 /** Archives of tests, made byte by byte: proper ones, and those that lie. */
-import { deflateRawSync, gzipSync } from "node:zlib";
+import { crc32, deflateRawSync, gzipSync } from "node:zlib";
 
 export interface ZipEntry {
   data: Uint8Array;
@@ -116,15 +116,3 @@ function number(bytes: number, value: number): Uint8Array {
 const u16 = (value: number): Uint8Array => number(2, value);
 const u32 = (value: number): Uint8Array => number(4, value);
 const u64 = (value: number): Uint8Array => number(8, value);
-
-const TABLE = Uint32Array.from({ length: 256 }, (_, i) => {
-  let c = i;
-  for (let k = 0; k < 8; k++) c = (c & 1) === 0 ? c >>> 1 : 0xedb88320 ^ (c >>> 1);
-  return c;
-});
-
-export function crc32(data: Uint8Array): number {
-  let c = 0xffffffff;
-  for (const byte of data) c = (TABLE[(c ^ byte) & 255] ?? 0) ^ (c >>> 8);
-  return (c ^ 0xffffffff) >>> 0;
-}

@@ -2,8 +2,8 @@
  * Clean files of many kinds. Small ones are made here; recordings and compressed pictures were made with real tools
  * (ffmpeg, avifenc) and lie in tests/data/files.
  */
-import { deflateSync } from "node:zlib";
-import { crc32, gzipOf, join, tarOf, zipOf } from "./archives.ts";
+import { crc32, deflateSync } from "node:zlib";
+import { gzipOf, join, tarOf, zipOf } from "./archives.ts";
 
 const FOLDER = new URL("../data/files/", import.meta.url);
 const text = (content: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(content);
