@@ -22,7 +22,7 @@ export async function typeShownBy(
   if (startsWith(head, GZIP)) return "application/gzip"; // unpacking it to look inside is archive_guard's, with limits
   if (startsWith(head, ID3)) return "audio/mpeg"; // the cover in front is often longer than the head
   try {
-    const found = await new FileTypeParser().fromTokenizer(bounded(head));
+    const found = await new FileTypeParser().fromTokenizer(boundedTokenizer(head));
     const type = found === undefined
       ? undefined
       : canonicalType(found.mime.split(";", 1)[0]?.toLowerCase() ?? "");
@@ -32,7 +32,8 @@ export async function typeShownBy(
   }
 }
 
-function bounded(head: Uint8Array): ReturnType<typeof fromBuffer> {
+/** Throws when it is asked too often or for too long. */
+export function boundedTokenizer(head: Uint8Array): ReturnType<typeof fromBuffer> {
   const tokenizer = fromBuffer(head);
   const giveUpAt = performance.now() + WITHIN_MS;
   let reads = 0;
