@@ -1,14 +1,14 @@
 /**
- * The Socket.IO door: the published socket.io-client, with its own transports or with those that are named. It does not
- * come back by itself: a link that ends unasked is what a replay has to hear of.
+ * The Socket.IO door: the published socket.io-client, with its own transports or with those that are named. It tries to
+ * connect as it always does, again and again; it does not come back: a link that ends is what a replay has to hear of.
  */
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 import { SocketIoEnd } from "../../tests/helpers/socketio_end.ts";
 import type { Door, Ears, Link } from "./door.ts";
 import { Refusal, toRefusal } from "./refusal.ts";
 
-const CONNECT_WITHIN_MS = 30_000;
-const HELLO_WITHIN_MS = 30_000;
+const HELLO_WITHIN_MS = 60_000;
+const RETRY_MAX_MS = 2_000;
 const ANSWER_WITHIN_MS = 30_000;
 
 /** `transports`: undefined is the client's default, polling first and then an upgrade. */
@@ -22,7 +22,7 @@ export function socketIoDoor(
     name,
     connect: async (token, ears) => {
       const options: Partial<ManagerOptions & SocketOptions> = {
-        ...{ auth: { token }, forceNew: true, reconnection: false, timeout: CONNECT_WITHIN_MS },
+        ...{ auth: { token }, forceNew: true, reconnectionDelayMax: RETRY_MAX_MS },
         ...(transports === undefined ? {} : { transports: [...transports] }),
       };
       const link = new SocketIoLink(io(serverUrls[turn++ % serverUrls.length] ?? "", options), ears);
@@ -51,14 +51,12 @@ class SocketIoLink implements Link {
     const refuse = () => this.#greeted.reject(new Refusal("no_answer", "The server did not say hello"));
     this.#helloTimer = setTimeout(refuse, HELLO_WITHIN_MS);
     socket.on("connect_error", (fault: Error & { data?: unknown }) => {
-      this.#greeted.reject(
-        fault.data === undefined ? new Refusal("no_answer", fault.message) : toRefusal(fault.data),
-      );
+      if (!socket.active) this.#greeted.reject(toRefusal(fault.data)); // the server has answered
     });
     socket.on("disconnect", (reason) => {
-      const refusal = new Refusal("closed", `The socket closed: ${reason}`);
-      if (this.userId === "") this.#greeted.reject(refusal);
-      else if (!this.#isClosing) ears.closed(reason);
+      if (this.userId === "") return; // it tries on
+      socket.io.reconnection(false);
+      if (!this.#isClosing) ears.closed(reason);
     });
     socket.onAny((event: string, data: Record<string, unknown>) => {
       if (event === "hello") this.#greet(String(data["userId"]));
@@ -95,6 +93,7 @@ class SocketIoLink implements Link {
 
   async close(): Promise<void> {
     this.#isClosing = true;
+    this.#socket.io.reconnection(false);
     clearTimeout(this.#helloTimer);
     await this.#end.come();
   }
