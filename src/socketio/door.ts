@@ -103,7 +103,7 @@ export class SocketIoDoor {
 
   async #signIn(token: unknown, ticket: Ticket): Promise<Actor> {
     if (typeof token !== "string") {
-      throw new ChatError("unauthenticated", "auth.token: Expected a token", { field: "token" });
+      throw new ChatError("unauthenticated", "Expected a token as auth.token");
     }
     const actor = await this.#options.auth(token);
     ticket.signIn(actor.userId);

@@ -11,20 +11,27 @@ export class Heartbeat {
   readonly #options: HeartbeatOptions;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #lostAt = Infinity;
+  #hasAsked = false;
 
   constructor(options: HeartbeatOptions) {
     this.#options = options;
   }
 
-  /** From now on; also when a pong has come. */
   begin(): void {
     const { intervalMs, timeoutMs, ping, lost } = this.#options;
     clearTimeout(this.#timer);
+    this.#hasAsked = false;
     this.#lostAt = performance.now() + intervalMs + timeoutMs;
     this.#timer = setTimeout(() => {
       this.#timer = setTimeout(lost, this.#lostAt - performance.now());
+      this.#hasAsked = true;
       ping();
     }, intervalMs);
+  }
+
+  /** A pong; one that nobody asked for is no sign of life. */
+  answered(): void {
+    if (this.#hasAsked) this.begin();
   }
 
   /** Its time is over, even if the timer is late. */

@@ -104,7 +104,13 @@ export class Session {
   /** Ends it from our side; by polling, with the next payload. */
   close(code: number, reason: string): void {
     if (this.#ended !== undefined) return;
-    if (this.#socket === undefined) this.#polling.finish(() => this.#onGone());
+    if (this.#socket === undefined) {
+      // as a WebSocket does: the reasons that say something of the client
+      if (code >= 4000) {
+        this.#options.log.info("socket.closing", { code, reason, queuedBytes: this.queuedBytes });
+      }
+      this.#polling.finish(() => this.#onGone());
+    }
     this.#end("by server", code, reason);
   }
 
@@ -172,7 +178,7 @@ export class Session {
     if (this.#ended !== undefined) return done();
     if (packet.type === "message") return this.listener?.received(messageOf(packet), done);
     if (packet.type === "pong") {
-      if (!this.#polling.holdsPing) this.#heartbeat.begin();
+      if (!this.#polling.holdsPing) this.#heartbeat.answered();
     } else if (packet.type === "close") this.#goodbye();
     else if (packet.type === "error" || packet.type === "ping") this.#fail(`bad packet ${packet.type}`);
     done();

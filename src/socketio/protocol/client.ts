@@ -144,6 +144,7 @@ export class Client implements SessionListener {
     }
     const namespace: Namespace = { socket, listener: undefined };
     this.#namespaces.set(nsp, namespace);
+    clearTimeout(this.#connecting);
     void asked.then(
       (connected) => this.#connected(namespace, connected),
       (fault) => this.#refuse(namespace, fault),
@@ -152,7 +153,6 @@ export class Client implements SessionListener {
 
   #connected(namespace: Namespace, { id, pid, listener, greet }: Connected): void {
     if (this.#hasEnded) return listener.ended();
-    clearTimeout(this.#connecting);
     namespace.listener = listener;
     const data = { sid: id, ...(pid === undefined ? {} : { pid }) };
     namespace.socket.send({ type: PacketType.CONNECT, data });
@@ -161,6 +161,7 @@ export class Client implements SessionListener {
 
   #refuse({ socket }: Namespace, fault: unknown): void {
     this.#namespaces.delete(socket.namespace);
+    this.#expectConnect();
     const told = fault instanceof ConnectRefused
       ? fault
       : new ConnectRefused("Something went wrong on our side");
@@ -172,12 +173,13 @@ export class Client implements SessionListener {
   #leave(nsp: string, listener: SocketListener): void {
     this.#namespaces.delete(nsp);
     listener.ended();
-    if (this.#namespaces.size === 0) this.#expectConnect();
+    this.#expectConnect();
   }
 
   /** Whoever is connected to nothing has so long to be. */
   #expectConnect(): void {
     clearTimeout(this.#connecting);
+    if (this.#hasEnded || this.#namespaces.size > 0) return;
     this.#connecting = setTimeout(() => this.#break("nothing connected"), this.#options.connectWithinMs);
   }
 

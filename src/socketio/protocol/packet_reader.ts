@@ -11,7 +11,7 @@ export interface Read {
 }
 
 const ATTACHMENTS_MAX = 10;
-export const ATTACHMENTS_WITHIN_MS = 10_000;
+export const ATTACHMENTS_WITHIN_MS = 5_000;
 
 export class PacketReader {
   readonly #maxBytes: number;
