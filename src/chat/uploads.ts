@@ -202,7 +202,7 @@ class CountedBody {
     while (this.#bytes < bytes) {
       const chunk = await this.#take();
       if (chunk === undefined) break;
-      this.#first.push(chunk);
+      this.#first.push(new Uint8Array(chunk)); // a copy: it is ours only until we ask for the next one
     }
     const head = new Uint8Array(Math.min(bytes, this.#bytes));
     let at = 0;

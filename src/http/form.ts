@@ -1,11 +1,12 @@
 /**
  * A form with files (multipart/form-data), part by part as it comes. A file is read by whoever takes the part, and what
- * they leave of it is passed over; nothing is held but one field, or a few chunks of one file.
+ * they leave of it is passed over; nothing is held but one field, or a few pieces of one file. A piece of a file is
+ * theirs until they ask for the next one: then it is let go of.
  */
 import { Busboy, type BusboyFileStream, type BusboyInstance } from "@fastify/busboy";
 import { Buffer } from "node:buffer";
 import { ChatError, invalidField } from "../protocol/errors.ts";
-import { bodyTooLarge, pacedBody } from "./paced_body.ts";
+import { bodyTooLarge, letGo, pacedBody } from "./paced_body.ts";
 
 export type Part = { is: "field"; name: string; value: string } | {
   is: "file";
@@ -59,9 +60,10 @@ export async function* readForm(request: Request, limits: FormLimits): AsyncGene
 class Parts {
   readonly #busboy: BusboyInstance;
   readonly #waiting: Part[] = [];
-  /** Those of files that have begun and were not taken, and of the one that was taken last. */
-  readonly #streams: BusboyFileStream[] = [];
-  #taken: BusboyFileStream | undefined;
+  readonly #pieces = new Pieces();
+  /** Those that have begun and were not taken, and the one that was taken last. */
+  readonly #files: FileViews[] = [];
+  #taken: FileViews | undefined;
   #wake: (() => void) | undefined;
   /** Lets go of whoever waits for busboy to want more. */
   #stalled: () => void = () => {};
@@ -75,6 +77,9 @@ class Parts {
       this.#busboy = new Busboy({
         headers: { "content-type": contentType },
         preservePath: true,
+        // nothing is queued inside: busboy wants more when it has done with a piece, and what it held of a file was taken
+        highWaterMark: 1,
+        fileHwm: 1,
         limits: {
           fieldNameSize: 100,
           fieldSize: limits.fieldBytes,
@@ -101,15 +106,11 @@ class Parts {
       "file",
       (name: string | undefined, stream, fileName: string | undefined, _, declaredType) => {
         if (name === undefined) return this.#fail(badForm("it has a file without a name of a field"));
-        this.#streams.push(stream);
+        const file = new FileViews(stream, this.#pieces);
+        this.#files.push(file);
         stream.on("error", () => {}); // told by the form's own
-        this.#add({
-          is: "file",
-          name,
-          fileName: fileName ?? "",
-          declaredType,
-          body: this.#bodyOf(stream),
-        });
+        const body = this.#bodyOf(file);
+        this.#add({ is: "file", name, fileName: fileName ?? "", declaredType, body });
       },
     );
     this.#busboy.on(
@@ -123,16 +124,18 @@ class Parts {
   }
 
   /** Never throws. */
-  async feed(source: AsyncIterable<Uint8Array>): Promise<void> {
+  async feed(source: AsyncIterable<Uint8Array<ArrayBuffer>>): Promise<void> {
     try {
-      for await (const chunk of source) {
+      for await (const piece of source) {
         if (this.#stopped) return;
+        this.#pieces.begin(piece.buffer);
         const { promise, resolve } = Promise.withResolvers<void>();
         this.#stalled = resolve;
         // called once busboy wants more: what nobody reads stops the sender
-        this.#busboy.write(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength), () => resolve());
+        this.#busboy.write(Buffer.from(piece.buffer, piece.byteOffset, piece.byteLength), () => resolve());
         await promise;
         if (this.#stopped || this.#fault !== undefined) return;
+        this.#pieces.done(piece.buffer); // busboy has no more of it
       }
       this.#busboy.end();
     } catch (fault) {
@@ -144,7 +147,7 @@ class Parts {
   async next(): Promise<Part | undefined> {
     for (;;) {
       const part = this.#waiting.shift();
-      if (part?.is === "file") this.#taken = this.#streams.shift();
+      if (part?.is === "file") this.#taken = this.#files.shift();
       if (part !== undefined) return part;
       if (this.#fault !== undefined) throw this.#fault;
       if (this.#ended) return undefined;
@@ -153,9 +156,12 @@ class Parts {
   }
 
   /** What is wrong with the form ends its file too, in our words. */
-  async *#bodyOf(stream: BusboyFileStream): AsyncGenerator<Uint8Array> {
+  async *#bodyOf(file: FileViews): AsyncGenerator<Uint8Array> {
     try {
-      yield* stream as AsyncIterable<Uint8Array>;
+      for await (const view of file.stream as AsyncIterable<Uint8Array>) {
+        yield view;
+        file.read(view.length);
+      }
     } catch (fault) {
       throw this.#fault ?? badForm("it ends early", fault);
     }
@@ -163,21 +169,21 @@ class Parts {
 
   /** What is left of the file that was taken last. */
   passOver(): void {
-    this.#taken?.resume();
+    this.#taken?.stream.resume();
     this.#taken = undefined;
   }
 
   stop(): void {
     this.#stopped = true;
-    for (const stream of this.#openStreams()) stream.destroy();
+    for (const { stream } of this.#openFiles()) stream.destroy();
     this.#stalled();
     this.#busboy.removeAllListeners();
     this.#busboy.on("error", () => {});
     this.#busboy.destroy();
   }
 
-  #openStreams(): BusboyFileStream[] {
-    return [...this.#streams, ...this.#taken === undefined ? [] : [this.#taken]];
+  #openFiles(): FileViews[] {
+    return [...this.#files, ...this.#taken === undefined ? [] : [this.#taken]];
   }
 
   #add(part: Part): void {
@@ -187,7 +193,7 @@ class Parts {
 
   #fail(fault: unknown): void {
     this.#fault ??= fault;
-    for (const stream of this.#openStreams()) stream.destroy(this.#fault as Error);
+    for (const { stream } of this.#openFiles()) stream.destroy(this.#fault as Error);
     this.#stalled();
     this.#wake?.();
   }
@@ -195,6 +201,62 @@ class Parts {
   #end(): void {
     this.#ended = true;
     this.#wake?.();
+  }
+}
+
+/** Which pieces are still needed: by busboy, and as views that lie in files. One that is not is let go of. */
+class Pieces {
+  readonly #needs = new Map<ArrayBufferLike, number>();
+
+  begin(piece: ArrayBufferLike): void {
+    this.#needs.set(piece, 1);
+  }
+
+  lend(piece: ArrayBufferLike): void {
+    const needs = this.#needs.get(piece);
+    if (needs !== undefined) this.#needs.set(piece, needs + 1);
+  }
+
+  done(piece: ArrayBufferLike): void {
+    const needs = this.#needs.get(piece);
+    if (needs === undefined) return;
+    if (needs > 1) return void this.#needs.set(piece, needs - 1);
+    this.#needs.delete(piece);
+    letGo(piece as ArrayBuffer);
+  }
+}
+
+/** A file of the form, and the views that wait in it, in order. */
+class FileViews {
+  readonly stream: BusboyFileStream;
+  readonly #pieces: Pieces;
+  readonly #waiting: { piece: ArrayBufferLike; left: number }[] = [];
+
+  constructor(stream: BusboyFileStream, pieces: Pieces) {
+    this.stream = stream;
+    this.#pieces = pieces;
+    const push = stream.push.bind(stream);
+    stream.push = (view: Uint8Array | null) => {
+      if (view !== null) {
+        pieces.lend(view.buffer);
+        this.#waiting.push({ piece: view.buffer, left: view.length });
+      }
+      return push(view);
+    };
+  }
+
+  /** So many bytes have been read, and done with. */
+  read(bytes: number): void {
+    for (let left = bytes; left > 0;) {
+      const first = this.#waiting[0];
+      if (first === undefined) return;
+      const taken = Math.min(left, first.left);
+      left -= taken;
+      first.left -= taken;
+      if (first.left > 0) return;
+      this.#waiting.shift();
+      this.#pieces.done(first.piece);
+    }
   }
 }
 

@@ -1,6 +1,9 @@
 /**
  * A large body as it comes: counted, and never from a sender that dawdles. Only the time that we wait for the sender
  * counts, not the time that a slow store makes them wait.
+ *
+ * The runtime gives a new buffer for each piece, and collects them much later than they are done with: 16 bodies at once
+ * would fill the memory with them. So whoever has done with one lets go of it.
  */
 import { ChatError } from "../protocol/errors.ts";
 
@@ -12,9 +15,9 @@ const CHECK_MS = 1_000;
 
 /** Throws `too_large` or `invalid_request`. Who stops reading lets go of the body. */
 export async function* pacedBody(
-  body: ReadableStream<Uint8Array>,
+  body: ReadableStream<Uint8Array<ArrayBuffer>>,
   maxBytes: number,
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<Uint8Array<ArrayBuffer>> {
   const reader = body.getReader();
   let bytes = 0;
   let waitedMs = 0;
@@ -44,6 +47,11 @@ export async function* pacedBody(
     clearInterval(check);
     void reader.cancel().catch(() => {});
   }
+}
+
+/** Of a piece: its bytes are gone at once, and whoever still looks at them sees none. */
+export function letGo(buffer: ArrayBuffer): void {
+  buffer.transfer(0);
 }
 
 export const bodyTooLarge = (maxBytes: number): ChatError =>
