@@ -190,6 +190,7 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
     await atMost(commands.drain(), config.http.drainMs / 2);
     connections.closeAll();
     await atMost(doors.emptied(), CLOSE_MS);
+    doors.end();
   };
   return {
     port: server.addr.port,

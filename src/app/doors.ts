@@ -30,6 +30,8 @@ export interface Doors {
   drain(): void;
   /** Settles when no socket is left. */
   emptied(): Promise<void>;
+  /** Nobody is waited for any longer. */
+  end(): void;
 }
 
 export function makeDoors(uses: DoorUses): Doors {
@@ -48,14 +50,14 @@ export function makeDoors(uses: DoorUses): Doors {
     mayConnectFrom,
     idleTimeoutS: Math.ceil((pingIntervalMs + pingTimeoutMs) / 1000),
   });
-  const machines = new Machines({ ...config.machines, fallback: nodeId.slice(-12), log });
+  const machines = new Machines({ ...config.machines, ...shared, fallback: nodeId.slice(-12) });
   const socketIo = new SocketIoDoor({
     ...shared,
     pingIntervalMs,
     pingTimeoutMs,
     origins: mayConnectFrom,
     sidPrefix: machines.sidPrefix,
-    elsewhere: (request, sid) => machines.answer(request, sid),
+    elsewhere: (request, sid, caller) => machines.answer(request, sid, caller),
   });
   return {
     handle: (pathname, request, caller) => {
@@ -66,9 +68,11 @@ export function makeDoors(uses: DoorUses): Doors {
     drain: () => {
       native.drain();
       socketIo.drain();
+      machines.drain();
     },
     emptied: async () => {
       await Promise.all([native.emptied(), socketIo.emptied()]);
     },
+    end: () => socketIo.end(),
   };
 }

@@ -61,6 +61,11 @@ export class SocketIoDoor {
     return this.#engine.emptied();
   }
 
+  /** Nobody is waited for any longer. */
+  end(): void {
+    this.#engine.end();
+  }
+
   #accept(session: Session, caller: Caller): SessionListener {
     const { admission, work, warden, maxFrameBytes, log } = this.#options;
     if (this.#draining) throw new ChatError("unavailable", "This node is going away");

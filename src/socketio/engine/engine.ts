@@ -22,7 +22,7 @@ export interface EngineOptions extends SocketUses {
   /** Begins every sid: where several machines serve one address, it names this one. */
   sidPrefix: string;
   /** A request of a session that is not here; undefined if nobody else can have it. */
-  elsewhere?: (request: Request, sid: string) => Promise<Response> | undefined;
+  elsewhere?: (request: Request, sid: string, caller: Caller) => Promise<Response> | undefined;
   /** Listens to a new session. Throws a ChatError to refuse it. */
   accept: (session: Session, caller: Caller) => SessionListener;
 }
@@ -54,6 +54,11 @@ export class Engine {
     return this.#sessions.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#emptied = resolve);
   }
 
+  /** Nobody is waited for any longer. */
+  end(): void {
+    for (const session of [...this.#sessions.values()]) session.forget();
+  }
+
   /** Never throws. */
   async handle(request: Request, caller: Caller): Promise<Response> {
     const { origins } = this.#options;
@@ -68,7 +73,7 @@ export class Engine {
         const sid = query.get("sid") ?? "";
         const session = this.#find(sid);
         if (sid !== "" && session === undefined) {
-          const answer = this.#options.elsewhere?.(request, sid);
+          const answer = this.#options.elsewhere?.(request, sid, caller);
           if (answer === undefined) throw new EngineRefusal("unknown_session");
           return await answer;
         }
@@ -122,16 +127,7 @@ export class Engine {
   #upgrade(request: Request, caller: Caller, found: Session | undefined): Response {
     requireUpgrade(request);
     const session = found ?? this.#begin(caller);
-    const socket = new SessionSocket(session, caller.peer, this.#options, found === undefined);
-    let upgrade: Deno.WebSocketUpgrade;
-    try {
-      upgrade = Deno.upgradeWebSocket(request, { idleTimeout: 0 });
-    } catch {
-      socket.abandon();
-      throw new EngineRefusal("bad_request");
-    }
-    socket.attach(upgrade.socket);
-    return upgrade.response;
+    return upgradeOf(request, new SessionSocket(session, caller.peer, this.#options, found === undefined));
   }
 
   #refuse(fault: unknown): Response {
@@ -149,7 +145,23 @@ function requireQuery(query: URLSearchParams): void {
   if (query.get("EIO") !== VERSION) throw new EngineRefusal("unsupported_version");
 }
 
-function requireUpgrade(request: Request): void {
+/** The last step, and all that there is between the upgrade and its response. */
+export function upgradeOf(
+  request: Request,
+  socket: { attach(socket: WebSocket): void; abandon(): void },
+): Response {
+  let upgrade: Deno.WebSocketUpgrade;
+  try {
+    upgrade = Deno.upgradeWebSocket(request, { idleTimeout: 0 });
+  } catch {
+    socket.abandon();
+    throw new EngineRefusal("bad_request");
+  }
+  socket.attach(upgrade.socket);
+  return upgrade.response;
+}
+
+export function requireUpgrade(request: Request): void {
   try {
     requireHandshake(request);
   } catch {

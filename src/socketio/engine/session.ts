@@ -118,6 +118,12 @@ export class Session {
     this.close(closeCodes[reason].code, reason);
   }
 
+  /** Ended or not, nothing is kept for it any longer. */
+  forget(): void {
+    this.closeFor("restart");
+    this.#polling.abandon();
+  }
+
   /** A GET: settles with a payload. A second one at a time ends the session. */
   async poll(signal: AbortSignal): Promise<string> {
     this.#requireTime();
