@@ -20,7 +20,7 @@ import { Turns } from "./turns.ts";
 /** The least that S3 takes for a part that is not the last. */
 const PART_BYTES = 5 * 1024 * 1024;
 /** Parts on their way at once, of all puts: fetch copies each. */
-const SENDING_MAX = 4;
+const SENDING_MAX = 2;
 const DELETING_MAX = 8;
 /** Taking back must work after the client has gone, and be over when the node drains. */
 const CLEAN_UP_MS = 10_000;
@@ -70,7 +70,7 @@ export class S3Files implements FileStore {
         bytes += piece.length;
       }
       if (upload === undefined) {
-        await this.#send(signal, () => this.#requests.text({ ...target, method: "PUT", body: part.bytes }));
+        await this.#send(signal, () => this.#requests.text({ ...target, method: "PUT", body: part }));
       } else {
         await this.#sendPart(upload, part, signal);
         await this.#join(upload, bytes, signal);
@@ -222,7 +222,7 @@ export class S3Files implements FileStore {
 
   async #sendPart(upload: Upload, part: PartBuffer, signal: AbortSignal): Promise<void> {
     const query = { partNumber: String(upload.etags.length + 1), uploadId: upload.id };
-    const ask = { method: "PUT", key: upload.key, query, body: part.bytes, signal } as const;
+    const ask = { method: "PUT", key: upload.key, query, body: part, signal } as const;
     const { headers } = await this.#send(signal, () => this.#requests.text(ask));
     upload.etags.push(headers.get("etag") ?? "");
     part.clear();
@@ -238,8 +238,9 @@ export class S3Files implements FileStore {
     const parts = etags.map((etag, i) =>
       `<Part><PartNumber>${i + 1}</PartNumber><ETag>${etag.replaceAll('"', "&quot;")}</ETag></Part>`
     );
-    const body = new TextEncoder().encode(
-      `<CompleteMultipartUpload>${parts.join("")}</CompleteMultipartUpload>`,
+    using body = new PartBuffer(PART_BYTES);
+    body.fill(
+      new TextEncoder().encode(`<CompleteMultipartUpload>${parts.join("")}</CompleteMultipartUpload>`),
     );
     const ask = { method: "POST", key, query: { uploadId: id }, body, signal } as const;
     const fault = await this.#requests.text(ask).then(({ text }) => {

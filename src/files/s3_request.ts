@@ -27,7 +27,7 @@ export interface S3Ask {
   key?: string;
   query?: Record<string, string>;
   headers?: Record<string, string>;
-  body?: Uint8Array<ArrayBuffer>;
+  body?: { bytes: Uint8Array<ArrayBuffer>; sha256: string };
   signal: AbortSignal;
 }
 
@@ -95,17 +95,14 @@ export class S3Requests {
     const url = new URL(this.#base);
     if (key !== undefined) url.pathname += key;
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-    const hash = body === undefined
-      ? EMPTY_SHA256
-      : new Uint8Array(await crypto.subtle.digest("SHA-256", body)).toHex();
     const { accessKeyId, secretAccessKey, region } = this.#options;
     const signed = await new AwsV4Signer({
       ...{ method, url: url.href, accessKeyId, secretAccessKey, region, service: "s3", cache: this.#keys },
-      headers: { ...headers, "x-amz-content-sha256": hash },
+      headers: { ...headers, "x-amz-content-sha256": body?.sha256 ?? EMPTY_SHA256 },
     }).sign();
     const response = await fetch(signed.url, {
       ...{ method, headers: signed.headers, redirect: "manual", signal },
-      ...(body === undefined ? {} : { body }),
+      ...(body === undefined ? {} : { body: body.bytes }),
     });
     if (response.ok) return response;
     throw await refusalOf(response, key);

@@ -49,6 +49,7 @@ export class S3Server implements AsyncDisposable {
   readonly #folder: string;
   readonly #backPort: number;
   #child: Deno.ChildProcess | undefined;
+  #said: Promise<void> | undefined;
   #front: Server | undefined;
   #port = 0;
 
@@ -111,7 +112,8 @@ export class S3Server implements AsyncDisposable {
     }).spawn();
     const reader = this.#child.stdout.getReader();
     const { done } = await reader.read();
-    await reader.cancel();
+    reader.releaseLock();
+    this.#said = this.#child.stdout.pipeTo(new WritableStream()); // whoever writes to a closed pipe ends
     if (done) throw new Error("s3rver does not start");
   }
 
@@ -120,6 +122,7 @@ export class S3Server implements AsyncDisposable {
     this.#child = undefined;
     child?.kill("SIGKILL");
     await child?.status;
+    await this.#said;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -158,6 +161,7 @@ export class S3Server implements AsyncDisposable {
     if (typeof is === "object" && "status" in is) return refuse(response, is.status, is.code);
     if (step === "GET uploads") return void response.end(await this.#listUploads());
     if (step === "DELETE upload") return await this.#endUpload(url, response);
+    if (body.length > 0) await this.#keepFolder(url.pathname);
     const answer = step === "GET list"
       ? await this.#page(url, headers)
       : await this.#ask(method, path, headers, whole);
@@ -165,6 +169,13 @@ export class S3Server implements AsyncDisposable {
     response.writeHead(answer.status, answer.headers);
     if (is !== "half_answer") return void response.end(answer.body);
     response.write(answer.body.subarray(0, answer.body.length >> 1), () => request.socket.destroy());
+  }
+
+  /** s3rver removes a folder with its last object, under a put that is about to write there, and ends itself by that. */
+  async #keepFolder(path: string): Promise<void> {
+    const folder = join(this.#folder, path, "..");
+    await Deno.mkdir(folder, { recursive: true });
+    await Deno.writeTextFile(join(folder, ".keep"), "");
   }
 
   /** s3rver's own tokens need a cipher that is gone: it is asked for everything, and a page is cut out of that. */
