@@ -2,6 +2,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import postgres from "postgres";
 import { join, zipOf } from "../helpers/archives.ts";
+import { rawRequest } from "../suites/raw_http.ts";
 import { picture } from "../helpers/sample_files.ts";
 import type { Json } from "../helpers/doors.ts";
 import { type FileClient, type FilesApp, startFilesApp } from "../helpers/uploads.ts";
@@ -280,6 +281,25 @@ function streamed(bytes: Uint8Array<ArrayBuffer>): ReadableStream<Uint8Array<Arr
     },
   });
 }
+
+Deno.test("a length that lies is found out, and holds nothing", async () => {
+  await using node = await startFilesApp();
+  const mallory = await Attacker.at(node);
+  const body = mallory.form(part("a.txt", "a".repeat(1_000)));
+  const head = (length: string): string =>
+    `POST /api/chat/files HTTP/1.1\r\nHost: host\r\nAuthorization: Bearer ${mallory.client.token}\r\n` +
+    `Content-Type: multipart/form-data; boundary=b\r\nContent-Length: ${length}\r\n\r\n`;
+  const { port } = node.app.app;
+  const statusOf = async (length: string): Promise<number> => {
+    const response = await rawRequest(port, head(length), body);
+    await response.body?.cancel();
+    return response.status;
+  };
+  strictEqual(await statusOf(String(body.length - 500)), 400); // ends early
+  strictEqual(await statusOf("99999999999"), 413); // before a byte of it is read
+  strictEqual(await statusOf("-1"), 400);
+  await requireNothingLeft(node);
+});
 
 Deno.test("a file of exactly the limit is taken", async () => {
   await using node = await startFilesApp({ env: { CHAT_MAX_ATTACHMENT_SIZE: String(MAX) } });
