@@ -86,6 +86,11 @@ const CASES: [string, () => Uint8Array<ArrayBuffer>, string][] = [
     return zipOf([["a", kernel], ...Array.from({ length: 50 }, (_, i) => [`b${i}`, other] as const)]);
   }, "archive_broken"],
   [
+    "a file that shares its place with another",
+    () => zipOf([["a", hello], ["b", { data: hello, claims: { offset: 0 } }]]),
+    "archive_broken",
+  ],
+  [
     "too many files",
     () => zipOf(Array.from({ length: 10_001 }, (_, i) => [`${i}`, { data: zeros(0), method: 0 }] as const)),
     "archive_too_large",
