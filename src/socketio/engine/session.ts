@@ -145,6 +145,7 @@ export class Session {
     this.#requireTime();
     if (this.#isPosted || this.#ended !== undefined) {
       this.#fail("two payloads at once");
+      this.#polling.abandon(); // by this it learns of the end, if it had not fetched that yet
       throw new EngineRefusal("bad_request");
     }
     this.#isPosted = true;
