@@ -21,6 +21,8 @@ export interface ClientsAnswer {
   wholeMs: number;
   scannedMs: number;
   busy: number;
+  /** Told that their body came too slowly: this process could not send as fast. */
+  slow: number;
   /** Cut off before an answer could be read. */
   cut: number;
   damaged: number;
@@ -38,6 +40,7 @@ const answer: ClientsAnswer = {
   wholeMs: 0,
   scannedMs: 0,
   busy: 0,
+  slow: 0,
   cut: 0,
   damaged: 0,
   missing: 0,
@@ -77,9 +80,10 @@ async function upload(n: number): Promise<string> {
         answer.uploadMs.push(now() - began);
         return JSON.parse(text).message.attachments[0].id;
       }
-      if (response.status !== 503) throw new Error(`${response.status} ${text}`);
-      answer.busy++;
-      await pause(Number(response.headers.get("retry-after") ?? 1) * 1_000 * (0.5 + Math.random()));
+      if (response.status === 408) answer.slow++;
+      else if (response.status === 503) answer.busy++;
+      else throw new Error(`${response.status} ${text}`);
+      await pause(Number(response.headers.get("retry-after") ?? 1) * 1_000 * (0.75 + Math.random() / 2));
     } catch (fault) {
       if (!(fault instanceof TypeError)) throw fault;
       answer.cut++;

@@ -34,6 +34,7 @@ export function describe({ uploads, bytes, lengths, result, rss, load, machine }
     row("all files scanned and fetched after", `${seconds(result.scannedMs)} s`),
     row("one upload with its tries, p50, p99, max", `${seconds(p50)}, ${seconds(p99)}, ${seconds(max)} s`),
     row("told to come again (503)", `${result.busy}`),
+    row("told that their body came too slowly (408)", `${result.slow}`),
     row("cut off before they could read that", `${result.cut}`),
     row("memory of the node before (RSS)", `${rss.baseMib.toFixed(0)} MiB`),
     row("its peak above that", `${(rss.peakMib - rss.baseMib).toFixed(0)} MiB`),

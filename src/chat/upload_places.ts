@@ -5,11 +5,16 @@
 import { ChatError } from "../protocol/errors.ts";
 import type { UserId } from "../protocol/ids.ts";
 
+const WAIT_MS = 1_000;
+const WAIT_MS_MAX = 15_000;
+
 export class UploadPlaces {
   readonly #max: number;
   readonly #maxOfUser: number;
   readonly #users = new Map<UserId, number>();
   #taken = 0;
+  /** Refused since the second began in which somebody was. */
+  #refused = { second: 0, count: 0 };
 
   constructor(limits: { max: number; maxOfUser: number }) {
     this.#max = limits.max;
@@ -24,10 +29,10 @@ export class UploadPlaces {
   take(userId: UserId): Disposable {
     const own = this.#users.get(userId) ?? 0;
     if (this.#taken >= this.#max) {
-      throw new ChatError("busy", "Too many files are being uploaded", { retryAfterMs: 1_000 });
+      throw new ChatError("busy", "Too many files are being uploaded", { retryAfterMs: this.#waitMs() });
     }
     if (own >= this.#maxOfUser) {
-      throw new ChatError("busy", `You are uploading ${own} files already`, { retryAfterMs: 1_000 });
+      throw new ChatError("busy", `You are uploading ${own} files already`, { retryAfterMs: WAIT_MS });
     }
     this.#taken++;
     this.#users.set(userId, own + 1);
@@ -42,5 +47,13 @@ export class UploadPlaces {
         else this.#users.set(userId, left);
       },
     };
+  }
+
+  /** The more are refused at once, the later they are to come again: else all would come at once again. */
+  #waitMs(): number {
+    const second = Math.floor(performance.now() / 1_000);
+    if (this.#refused.second !== second) this.#refused = { second, count: 0 };
+    this.#refused.count++;
+    return Math.min(WAIT_MS + WAIT_MS * Math.floor(this.#refused.count / this.#max), WAIT_MS_MAX);
   }
 }

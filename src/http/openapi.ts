@@ -135,7 +135,7 @@ function operation(
         description: rest.status === 201 ? "Made" : "Done",
         ...jsonContent(components.refer(command.output, "output")),
       },
-      ...errorReferences(rest.method, command.form ? [507] : []),
+      ...errorReferences(rest.method, command.form ? [408, 507] : []),
     },
   };
 }
@@ -146,7 +146,7 @@ function hasBody(method: Method): boolean {
 
 /** Those that an operation of this document can be answered with: another method or address cannot be asked. */
 function errorReferences(method: Method, ofFiles: readonly number[]): Json {
-  const impossible = new Set([405, 416, 426, 507, ...hasBody(method) ? [] : [413, 415]]);
+  const impossible = new Set([405, 408, 416, 426, 507, ...hasBody(method) ? [] : [413, 415]]);
   const statuses = [...codesByStatus().keys()]
     .filter((status) => !impossible.has(status) || ofFiles.includes(status));
   return Object.fromEntries(statuses.map((status) => [

@@ -57,7 +57,7 @@ export function filePaths(
           description: "Made",
           content: { "application/json": { schema: components.refer(uploaded, "output") } },
         },
-        ...errorReferences("POST", [507]),
+        ...errorReferences("POST", [408, 507]),
       },
     }),
     ...route("get_file", get_file, {

@@ -13,7 +13,7 @@ const GRACE_MS = 10_000;
 const BYTES_PER_S = 16 * 1024;
 const CHECK_MS = 1_000;
 
-/** Throws `too_large` or `invalid_request`. Who stops reading lets go of the body. */
+/** Throws `too_large`, `timed_out` or `invalid_request`. Who stops reading lets go of the body. */
 export async function* pacedBody(
   body: ReadableStream<Uint8Array<ArrayBuffer>>,
   maxBytes: number,
@@ -37,7 +37,7 @@ export async function* pacedBody(
       });
       waitedMs += performance.now() - waitingSince;
       waitingSince = undefined;
-      if (isTooSlow) throw new ChatError("invalid_request", "The body did not come in time");
+      if (isTooSlow) throw new ChatError("timed_out");
       if (part.done) return;
       bytes += part.value.byteLength;
       if (bytes > maxBytes) throw bodyTooLarge(maxBytes);

@@ -16,6 +16,7 @@ export const errorCodes = {
   not_found: { status: 404, retryable: false, text: "Not found" },
   unknown_command: { status: 404, retryable: false, text: "There is no such command" },
   method_not_allowed: { status: 405, retryable: false, text: "This method is not allowed here" },
+  timed_out: { status: 408, retryable: true, text: "The request did not come in time" },
   conflict: { status: 409, retryable: false, text: "The request conflicts with the present state" },
   room_full: { status: 409, retryable: false, text: "The room has no place left" },
   last_owner: { status: 409, retryable: false, text: "The last owner must hand the room over first" },

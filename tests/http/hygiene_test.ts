@@ -1,6 +1,7 @@
 /** What every HTTP answer has, and what odd requests are answered with. Bodies: bodies_test.ts. Origins: cors_test.ts. */
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { commands } from "../../src/protocol/commands.ts";
+import { fileRoutes } from "../../src/protocol/file_commands.ts";
 import { type Json, readAnswer, startDoors, type TestDoors } from "../helpers/doors.ts";
 import { rawRequest } from "../suites/raw_http.ts";
 
@@ -21,7 +22,7 @@ async function told(response: Response): Promise<[status: number, code: string |
 Deno.test("every path of the command table answers other methods with 405 and names its own", async () => {
   await using doors = await startDoors();
   const methodsOf = new Map<string, Set<string>>();
-  for (const { rest } of Object.values(commands)) {
+  for (const { rest } of [...Object.values(commands), ...Object.values(fileRoutes)]) {
     if (rest !== undefined) {
       methodsOf.set(rest.path, (methodsOf.get(rest.path) ?? new Set()).add(rest.method));
     }
