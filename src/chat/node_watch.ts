@@ -1,10 +1,12 @@
 /**
- * The node watch: says by heartbeats that this node lives, and looks who else does. Nodes that live on one database
- * without a bus between them leave their users unheard for seconds: an error, and no node of them is ready.
+ * The node watch: says by heartbeats that this node lives, and looks who else does, and whether the primary is the one it
+ * was. Nodes that live on one database without a bus between them leave their users unheard for seconds: an error, and no
+ * node of them is ready.
  */
 import { describeFault, type Log } from "../log.ts";
 import type { Database } from "../store/database.ts";
 import { beat, leave, type NodeRow } from "../store/nodes.ts";
+import { PrimaryLife } from "../store/primary_life.ts";
 
 const BEAT_MS = 5_000;
 const ALIVE_MS = 15_000;
@@ -13,6 +15,7 @@ export class NodeWatch implements AsyncDisposable {
   readonly #db: Database;
   readonly #node: NodeRow;
   readonly #log: Log;
+  readonly #life: PrimaryLife;
   #apart: NodeRow[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
   #beating: Promise<void>;
@@ -22,6 +25,7 @@ export class NodeWatch implements AsyncDisposable {
     this.#db = uses.db;
     this.#node = uses.node;
     this.#log = uses.log;
+    this.#life = new PrimaryLife(uses);
     this.#beating = this.#beat();
   }
 
@@ -32,6 +36,7 @@ export class NodeWatch implements AsyncDisposable {
 
   async #beat(): Promise<void> {
     try {
+      await this.#life.look();
       const others = await beat(this.#db, this.#node, ALIVE_MS);
       const { bus } = this.#node;
       const apart = others.filter((other) => other.bus !== bus || bus === "memory");

@@ -22,6 +22,7 @@ export interface FaultProxyOptions {
 export class FaultProxy implements AsyncDisposable {
   readonly port = steadyPort();
   readonly #options: FaultProxyOptions;
+  #target: FaultProxyOptions["target"];
   readonly #links = new Set<Link>();
   readonly #work = new Set<Promise<unknown>>();
   #listener: Deno.TcpListener | undefined;
@@ -35,6 +36,7 @@ export class FaultProxy implements AsyncDisposable {
 
   constructor(options: FaultProxyOptions) {
     this.#options = options;
+    this.#target = options.target;
     this.#listen();
   }
 
@@ -55,6 +57,13 @@ export class FaultProxy implements AsyncDisposable {
     passing.hostname = "127.0.0.1";
     passing.port = String(this.port);
     return passing.href;
+  }
+
+  /** Where new connections go from now on; those there are end. */
+  lead(url: string): void {
+    const { hostname, port } = new URL(url);
+    this.#target = { hostname, port: Number(port) };
+    this.cutLinks();
   }
 
   /** For links of all kinds or of one, those there are and those that come. */
@@ -113,7 +122,7 @@ export class FaultProxy implements AsyncDisposable {
         await swallow(client); // as of a machine that is gone
         return;
       }
-      const server = await Deno.connect(this.#options.target);
+      const server = await Deno.connect(this.#target);
       server.setNoDelay(true);
       link.add(server);
       await Promise.all([
@@ -131,7 +140,9 @@ export class FaultProxy implements AsyncDisposable {
 
   /** False if what has come is to be swallowed. */
   async #passes(link: Link): Promise<boolean> {
-    while (this.#modeOf(link) === "stall") await Promise.race([this.#changed.promise, link.ended]);
+    while (!link.isClosed && this.#modeOf(link) === "stall") {
+      await Promise.race([this.#changed.promise, link.ended]);
+    }
     return this.#modeOf(link) !== "hole";
   }
 
@@ -177,7 +188,7 @@ class Link {
   readonly ended: Promise<void>;
   readonly #ends: Deno.TcpConn[];
   #end: () => void;
-  #closed = false;
+  isClosed = false;
 
   constructor(client: Deno.TcpConn) {
     this.#ends = [client];
@@ -188,12 +199,12 @@ class Link {
 
   add(server: Deno.TcpConn): void {
     this.#ends.push(server);
-    if (this.#closed) server.close();
+    if (this.isClosed) server.close();
   }
 
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.isClosed) return;
+    this.isClosed = true;
     this.own = undefined;
     for (const end of this.#ends) end.close();
     this.#end();
