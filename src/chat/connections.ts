@@ -85,7 +85,7 @@ export class Connections {
       const { inboxSeq, epoch, status } = await this.#users.project(actor);
       this.#hub.startAt(topic, inboxSeq);
       const goOn = await resume?.({ connection, inbox: subscription, epoch, inboxSeq });
-      if (goOn === undefined) connection.told(topic, inboxSeq);
+      if (goOn === undefined) subscription.told(inboxSeq);
       connection.tellObject("hello", {
         connectionId: connection.id,
         nodeId: this.#node.id,

@@ -112,6 +112,11 @@ export class Start implements Heard {
     }
   }
 
+  /** The client says that it is told up to here. */
+  told(seq: number): void {
+    this.#subscription.told(seq);
+  }
+
   /** `missed`: what is to be pushed before. */
   goLive(missed?: readonly Push[]): void {
     this.#subscription.goLive(this.#seq, missed);

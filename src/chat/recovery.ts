@@ -5,7 +5,6 @@
  */
 import type { Connection } from "../delivery/connection.ts";
 import { bytesOf, type Missed, readMissedOfInbox, readMissedOfRoom } from "../delivery/missed.ts";
-import { inboxTopic, roomTopic } from "../delivery/pushes.ts";
 import type { Subscription } from "../delivery/subscription.ts";
 import type { RoomId } from "../protocol/ids.ts";
 import { SYNC_BYTES_MAX } from "../protocol/limits.ts";
@@ -51,8 +50,8 @@ export class Recovery {
     const starts = [...told.rooms.keys()].map((roomId) => this.#hearing.start(connection, roomId));
     try {
       const missed = await this.#read(begun, told, starts);
-      connection.told(inboxTopic(connection.userId), told.inbox);
-      for (const [roomId, seq] of told.rooms) connection.told(roomTopic(roomId), seq);
+      inbox.told(told.inbox);
+      for (const start of starts) start.told(told.rooms.get(start.roomId) ?? 0);
       return () => {
         inbox.goLive(missed.inbox.seq, missed.inbox.pushes);
         for (const start of starts) start.goLive(missed.rooms.get(start.roomId));

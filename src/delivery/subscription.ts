@@ -20,6 +20,7 @@ export class Subscription {
   readonly #topic: Topic;
   readonly #onEnd: () => void;
   #state: State = { is: "catching_up", waiting: [], bytes: 0 };
+  #told: number | undefined;
 
   /** `onEnd`: the stream has told the subscriber that it hears no more. */
   constructor(connection: Connection, topic: Topic, onEnd: () => void) {
@@ -72,13 +73,19 @@ export class Subscription {
     const { waiting } = this.#state;
     this.#state = { is: "live", from: seq };
     for (const push of missed) this.#offer(push);
-    this.connection.told(this.#topic, seq);
+    if (this.#told !== seq) this.told(seq);
     this.connection.answered();
     for (const push of waiting) this.deliver(push);
   }
 
+  /** The client is told up to here, once what is sent next is with it. */
+  told(seq: number): void {
+    this.#told = seq;
+    this.connection.told(this.#topic, seq);
+  }
+
   #offer(push: Push): void {
-    this.connection.told(this.#topic, push.seq);
+    this.told(push.seq);
     this.connection.offer(push);
   }
 

@@ -7,10 +7,16 @@ import type { Topic } from "../delivery/pushes.ts";
 import { Offset } from "./offset.ts";
 import { closeFrame, encodeOffset } from "./wire.ts";
 
+interface Told {
+  is: "told";
+  topic: Topic;
+  seq: number;
+}
+
 type Entry =
   | { is: "event"; frame: string }
   | { is: "packet"; text: string }
-  | { is: "told"; topic: Topic; seq: number }
+  | Told
   | { is: "forgotten"; topic: Topic };
 
 export class EventQueue {
@@ -75,17 +81,12 @@ export class EventQueue {
     this.#entries = [];
     this.#bytes = 0;
     this.#tellNewRooms(entries);
-    const lastOf = new Map<string, Entry>();
-    for (const entry of entries) if (entry.is === "told") lastOf.set(`${entry.topic} ${entry.seq}`, entry);
-    for (const entry of entries) {
+    for (const [i, entry] of entries.entries()) {
       if (entry.is === "event") this.#send(closeFrame(entry.frame, this.#news()));
       else if (entry.is === "packet") this.#send(entry.text);
       else if (entry.is === "forgotten") {
         if (this.#offset?.forget(entry.topic)) this.#tellOffset();
-      } // one place of an inbox may hold two rows: it is told with the last of them
-      else if (lastOf.get(`${entry.topic} ${entry.seq}`) === entry) {
-        this.#offset?.told(entry.topic, entry.seq);
-      }
+      } else if (!isToldAgain(entries, i, entry)) this.#offset?.told(entry.topic, entry.seq);
     }
   }
 
@@ -115,4 +116,10 @@ export class EventQueue {
     this.#sent = now;
     return now;
   }
+}
+
+/** One place of an inbox may hold two rows, one right after the other: it is told with the last of them. */
+function isToldAgain(entries: readonly Entry[], i: number, { topic, seq }: Told): boolean {
+  const next = entries[i + 2];
+  return next?.is === "told" && next.topic === topic && next.seq === seq && entries[i + 3]?.is === "event";
 }

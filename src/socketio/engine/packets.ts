@@ -7,7 +7,7 @@ export type { Packet };
 export type MessageData = string | Uint8Array<ArrayBuffer>;
 
 /** Of one payload. A client gathers what it could not send yet; a socket may have as many frames undone. */
-export const PAYLOAD_PACKETS_MAX = 1_000;
+const PAYLOAD_PACKETS_MAX = 1_000;
 const SEPARATOR = "\x1e";
 /** What the smallest packet takes in memory. */
 const PACKET_BYTES = 64;

@@ -27,10 +27,6 @@ export class Polling {
     return this.#weight;
   }
 
-  get isWaiting(): boolean {
-    return this.#waiting !== undefined;
-  }
-
   /** A ping that has not been fetched cannot have been answered. */
   get holdsPing(): boolean {
     return this.#queue.some(({ type }) => type === "ping");

@@ -72,10 +72,6 @@ export class Session {
     return this.#ended !== undefined;
   }
 
-  get hasCandidate(): boolean {
-    return this.#candidate !== undefined;
-  }
-
   get queuedBytes(): number {
     return this.#polling.queuedBytes + (this.#socket?.queuedBytes ?? 0);
   }
