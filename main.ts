@@ -88,7 +88,8 @@ async function develop(): Promise<void> {
     const users = await Promise.all(
       SAMPLE_USERS.map(async (user) => ({ name: user.name, token: await makeToken(user) })),
     );
-    say(banner({ port: app.port, seconds: performance.now() / 1000, users }));
+    const unscanned = config.files.scanning.is === "off";
+    say(banner({ port: app.port, seconds: performance.now() / 1000, unscanned, users }));
   }
   log.info("server.listening", { port: app.port, mode: config.mode, region: config.node.region });
   await untilSignal(config, log);
@@ -109,6 +110,9 @@ async function main(verb: string): Promise<void> {
 function explain(fault: unknown): string {
   if (fault instanceof Deno.errors.AddrInUse) {
     return `The port ${Deno.env.get("PORT") ?? 3001} is taken: choose another with PORT`;
+  }
+  if (fault instanceof Deno.errors.NotCapable && Deno.env.get("FILES_DIR") !== undefined) {
+    return `FILES_DIR: ${fault.message}. \`deno task start\` may write to .data/files alone`;
   }
   if (fault instanceof TypeError || fault instanceof ChatError) return fault.message;
   if (fault instanceof Error && fault.name === "EmbeddedPostgresInUse") return fault.message;

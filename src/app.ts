@@ -137,6 +137,11 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
     log,
   });
 
+  const answerHttp = async (request: Request, peer: string): Promise<Response> => {
+    const response = await http.fetch(request);
+    if (response.status >= 400 && request.body !== null) warden.refusedBodyOf(peer);
+    return response;
+  };
   const answer = (
     request: Request,
     info: Deno.ServeHandlerInfo<Deno.NetAddr>,
@@ -152,7 +157,7 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
     if (work.overloaded && pathname.startsWith("/api/")) {
       return new ChatError("busy").toResponse(newRequestId());
     }
-    return http.fetch(request);
+    return answerHttp(request, caller.peer);
   };
   const server = Deno.serve({
     hostname: config.http.hostname,

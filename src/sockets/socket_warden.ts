@@ -7,7 +7,7 @@
  *  - sockets still there 2 s after we closed them, or after the runtime says that they have ended: what it has not
  *    yet sent keeps the connection of a client that does not read;
  *  - sockets with more of an unfinished message than is right (unfinished.ts);
- *  - of one address, whoever only stays when they are very many (idle_peers.ts);
+ *  - who sends on what was refused (refused_bodies.ts); of one address, who only stays when very many do (idle_peers.ts);
  *  - when descriptors run short, whoever is not a socket yet.
  * A socket is found again by its peer before every act, because descriptors are used again.
  */
@@ -16,6 +16,7 @@ import { guard } from "./guard.ts";
 import { IDLE_PEERS_MAX, tooManyIdle } from "./idle_peers.ts";
 import { type Libc, openLibc } from "./libc.ts";
 import { type Peer, Peers } from "./peers.ts";
+import { RefusedBodies } from "./refused_bodies.ts";
 import type { Watch, Watched } from "./watch.ts";
 import { Tally, toEnd, type UnfinishedLimits, unfinishedLimits } from "./unfinished.ts";
 
@@ -76,6 +77,7 @@ export class SocketWarden implements Disposable {
   readonly #closing = new Set<Socket>();
   /** Undefined where it cannot work. */
   readonly #peers: Peers | undefined;
+  readonly #refused: RefusedBodies | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isNarrow = false;
   #roundDue = 0;
@@ -99,6 +101,7 @@ export class SocketWarden implements Disposable {
       return;
     }
     this.#peers = new Peers(this.#libc, options.port);
+    this.#refused = new RefusedBodies(this.#libc, this.#peers);
     const { limit } = this.#libc.descriptors();
     if (limit < DESCRIPTORS_FEW) {
       options.log.warn("warden.few_descriptors", {
@@ -125,8 +128,13 @@ export class SocketWarden implements Disposable {
   /** A complete request came from there. */
   greeted(peer: string): void {
     this.#peers?.asked(peer);
+    this.#refused?.forget(peer);
     const socket = this.#sockets.get(peer);
     if (socket?.hasEnded === true) this.#forget(socket); // somebody else
+  }
+
+  refusedBodyOf(peer: string): void {
+    this.#refused?.add(peer);
   }
 
   watch(watched: Watched): Watch {
@@ -170,6 +178,7 @@ export class SocketWarden implements Disposable {
       const now = performance.now();
       if (!this.#isNarrow) this.#narrowInlet();
       this.#endClosed(now);
+      this.#refused!.look(now, (fd) => this.#cut(fd, "sends what was refused"));
       const { limit, lowestFree } = this.#libc!.descriptors();
       this.#usedShare = lowestFree / limit;
       this.#look(now);
