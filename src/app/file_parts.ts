@@ -29,7 +29,7 @@ export interface FileParts {
   collector: FileCollector | undefined;
 }
 
-/** Bodies under way at once; a tenth of a GiB of memory was not enough for 32. */
+/** Bodies under way at once: of the node, and of one user, so that nobody takes all places. */
 const PLACES = { max: 16, maxOfUser: 4 };
 const SCANS = { concurrency: 4, timeoutMs: 30_000 };
 

@@ -7,14 +7,15 @@ import type { UserId } from "../protocol/ids.ts";
 
 const WAIT_MS = 1_000;
 const WAIT_MS_MAX = 15_000;
+const STRETCH_MS = 5_000;
 
 export class UploadPlaces {
   readonly #max: number;
   readonly #maxOfUser: number;
   readonly #users = new Map<UserId, number>();
   #taken = 0;
-  /** Refused since the second began in which somebody was. */
-  #refused = { second: 0, count: 0 };
+  /** Refused in the present stretch of time. */
+  #refused = { stretch: 0, count: 0 };
 
   constructor(limits: { max: number; maxOfUser: number }) {
     this.#max = limits.max;
@@ -51,8 +52,8 @@ export class UploadPlaces {
 
   /** The more are refused at once, the later they are to come again: else all would come at once again. */
   #waitMs(): number {
-    const second = Math.floor(performance.now() / 1_000);
-    if (this.#refused.second !== second) this.#refused = { second, count: 0 };
+    const stretch = Math.floor(performance.now() / STRETCH_MS);
+    if (this.#refused.stretch !== stretch) this.#refused = { stretch, count: 0 };
     this.#refused.count++;
     return Math.min(WAIT_MS + WAIT_MS * Math.floor(this.#refused.count / this.#max), WAIT_MS_MAX);
   }

@@ -6,8 +6,8 @@ import type { Libc } from "./libc.ts";
 import type { Peers } from "./peers.ts";
 
 /** For the answer to be read, and then how much more is right in so long. */
-const ANSWER_MS = 500;
-const LOOK_MS = 500;
+const ANSWER_MS = 150;
+const LOOK_MS = 100;
 const BYTES_MAX = 32 * 1024;
 
 interface Refused {
