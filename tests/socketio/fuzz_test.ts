@@ -131,8 +131,8 @@ class Honest implements AsyncDisposable {
   constructor(url: string, token: string) {
     this.#socket = io(url, { auth: { token }, forceNew: true });
     this.#end = new SocketIoEnd(this.#socket);
+    // a node that has more to do than it can says so, and the client tries again; who is in stays in
     this.#socket.on("disconnect", (reason) => this.#faults.push(reason));
-    this.#socket.on("connect_error", ({ message }) => this.#faults.push(message));
   }
 
   async requireServed(): Promise<void> {
