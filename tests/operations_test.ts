@@ -185,7 +185,10 @@ Deno.test("Postgres and Redis are asked no more than the table says", async (t) 
     await using lone = await startTestApp({ database, env: { CHAT_SWEEP_INTERVAL: "600000" } });
     const { hub } = lone.app;
     const topics = ids.map((id) => `room:${id}` as const);
-    const listener = { closed: undefined, userId: "ada", offer: () => {}, offerEphemeral: () => {} } as never;
+    const listener = {
+      ...{ closed: undefined, userId: "ada" },
+      ...{ offer: () => {}, offerEphemeral: () => {}, forget: () => {} },
+    } as never;
     for (const topic of topics) {
       hub.hear(listener, topic);
       hub.startAt(topic, 1);
