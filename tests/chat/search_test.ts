@@ -117,7 +117,8 @@ atEveryDoor("search_messages filters by room, sender, time, type and attachments
   await using stack = new AsyncDisposableStack();
   const sql = connect(doors.app.database.url, 1);
   stack.defer(() => sql.end());
-  await sql`update messages set attachments = '[{"id":"a","name":"a.png","mimeType":"image/png","size":1}]'
+  await sql`update messages set attachments = '[{"id":"01890a5d-ac96-774b-bcce-b302099a8057","name":"a.png",
+      "mimeType":"image/png","kind":"image","size":1,"state":"clean","durationMs":null,"waveform":null}]'
     where content = 'apple four'`;
   const last = await say(bob, two, "apple five");
   const apples = async (input: Json): Promise<string> =>
