@@ -27,11 +27,12 @@ export class ChatSocket implements Outlet, SocketListener {
     }, uses);
   }
 
-  received({ name, args, isBinary, id }: ReceivedEvent, done: () => void): void {
+  received({ name, args, isBinary, chars, id }: ReceivedEvent, done: () => void): void {
     const reply: Reply | undefined = id === undefined ? undefined : {
       answer: (data) => this.queue.packet(encodeAck(id, data)),
       refuse: (error) => this.queue.packet(encodeAck(id, toJson({ error }))),
     };
+    if (this.commands.weigh(chars)) return done();
     const bad = isBinary
       ? new ChatError("invalid_request", "No command takes bytes: upload files over HTTP")
       : args.slice(1).some((arg) => arg !== null)

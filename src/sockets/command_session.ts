@@ -44,6 +44,10 @@ export interface Asked {
   reply: Reply | undefined;
 }
 
+/** JSON can be twenty times as large once it is parsed: what is above this is parsed when its turn comes, alone. */
+export const LARGE_CHARS = 64 * 1024;
+/** Of one large frame, whatever an operator allows. */
+const LARGE_COST_MAX = 50;
 /** Commands that wait and run. */
 const DEPTH_MAX = 1_000;
 /** What no rate of commands counts: frames that are none, refusals of those that came too fast, and the size of frames. */
@@ -131,6 +135,11 @@ export class CommandSession {
   refuse(bad: unknown, reply?: Reply): void {
     this.tellError(reply, bad);
     this.losePatience();
+  }
+
+  /** Something so long has come. True if that was too much. */
+  weigh(chars: number): boolean {
+    return chars > LARGE_CHARS && this.losePatience(Math.min(LARGE_COST_MAX, chars / LARGE_CHARS));
   }
 
   /** True if that was the last of it. */

@@ -16,7 +16,13 @@ import {
 import { ChatError, errorCodes } from "../protocol/errors.ts";
 import { toJson } from "../protocol/json_text.ts";
 import { AUTHENTICATE_WITHIN_MS } from "../protocol/limits.ts";
-import { type Asked, CommandSession, type Reply, type SessionUses } from "../sockets/command_session.ts";
+import {
+  type Asked,
+  CommandSession,
+  LARGE_CHARS,
+  type Reply,
+  type SessionUses,
+} from "../sockets/command_session.ts";
 import type { FrameListener } from "../sockets/framed_socket.ts";
 import type { NativeSocket } from "./socket.ts";
 
@@ -33,10 +39,6 @@ export interface LoopInit {
   onEnded: () => void;
 }
 
-/** JSON can be twenty times as large once it is parsed: a frame above this is parsed when its turn comes, alone. */
-const LARGE_CHARS = 64 * 1024;
-/** Of one large frame, whatever an operator allows. */
-const LARGE_COST_MAX = 50;
 type State =
   | { is: "anonymous"; timer: ReturnType<typeof setTimeout> | undefined }
   | { is: "opening"; waiting: (() => void)[] }
@@ -79,8 +81,7 @@ export class CommandLoop implements FrameListener {
     const state = this.#state;
     if (state.is === "opening") return void state.waiting.push(() => this.received(text, done));
     const isLarge = text.length > LARGE_CHARS;
-    const cost = Math.min(LARGE_COST_MAX, text.length / LARGE_CHARS);
-    if (isLarge && this.#session.losePatience(cost)) return;
+    if (isLarge && this.#session.weigh(text.length)) return;
     if (state.is === "open" && isLarge) {
       return this.#session.takeLater(() => this.#parse(text).map((command) => this.#asked(command)), done);
     }

@@ -1,6 +1,6 @@
 /** Hostile clients at the Socket.IO door: those of the native door, and what polling and attachments add. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { frame, OPCODE, RawClient, textFrame, toBytes } from "../helpers/raw_client.ts";
+import { frame, handshake, OPCODE, RawClient, textFrame, toBytes } from "../helpers/raw_client.ts";
 import { signToken } from "../helpers/test_app.ts";
 import { PacketSocket } from "../socketio/conformance/packet_socket.ts";
 import { address, ask, PollingSession } from "../socketio/conformance/polling.ts";
@@ -50,6 +50,33 @@ const hostile: Record<string, (target: Target) => Promise<void>> = {
       ok(performance.now() < end, "The handshakes are never forgotten");
       await pause(100);
     }
+  },
+
+  "clients that go in the middle of the upgrade leave nothing behind": async (target) => {
+    const headers = { "x-client": "10.1.0.3" };
+    for (let i = 0; i < 300; i++) {
+      const client = await RawClient.connect(target.port);
+      const bytes = toBytes(handshake({ path: PATH, headers }));
+      await client.write(i % 3 === 0 ? bytes.subarray(0, bytes.length - 2) : bytes);
+      if (i % 3 === 1) await client.readHead();
+      client.close();
+    }
+    for (const end = performance.now() + 15_000; (await begin(target, "10.1.0.3")).status !== 200;) {
+      ok(performance.now() < end, "Their places are still taken");
+      await pause(100);
+    }
+  },
+
+  "long packets are too much in the end": async (target) => {
+    await using socket = await PacketSocket.session(baseOf(target));
+    socket.send(`40${JSON.stringify({ token: await signToken("long") })}`);
+    const long = `421["list_rooms",{"limit":"${"a".repeat(1_000_000)}"}]`;
+    let answered = 0; // one after the other: it is not their number that is too much
+    for (; !socket.isClosed && answered < 150; answered++) {
+      socket.send(long);
+      while (!socket.isClosed && !String(await socket.next().catch(() => "")).startsWith("431["));
+    }
+    ok(answered < 150, "They are never too much");
   },
 
   "a session that is never polled ends with its heartbeat, though pongs are posted": async (target) => {

@@ -3,7 +3,7 @@
  * the protocol ends the session. A long packet is parsed alone, when all before it is done: as objects it takes many
  * times the memory.
  */
-import { type Packet, PacketType } from "socket.io-parser";
+import { PacketType } from "socket.io-parser";
 import type { Log } from "../../log.ts";
 import { logFault } from "../../sockets/guard.ts";
 import type { MessageData } from "../engine/packets.ts";
@@ -112,19 +112,20 @@ export class Client implements SessionListener {
       this.#break("bad packet");
       return done();
     }
-    if (read !== undefined) return this.#take(read.packet, read.hasAttachments, done);
+    if (read !== undefined) return this.#take(read, done);
     this.#attaching = setTimeout(() => this.#break("attachments missing"), ATTACHMENTS_WITHIN_MS);
     done();
   }
 
-  #take(packet: Packet, isBinary: boolean, done: () => void): void {
+  #take({ packet, hasAttachments, chars }: Read, done: () => void): void {
     const { type, nsp, data, id } = packet;
     const known = this.#namespaces.get(nsp);
     if (type === PacketType.CONNECT && known === undefined) return this.#connect(nsp, data ?? {}, done);
     if (known?.listener === undefined) this.#break("not connected");
     else if (type === PacketType.EVENT) {
       const [name, ...args] = data;
-      return known.listener.received({ name: String(name), args, isBinary, id }, done);
+      const event = { name: String(name), args, isBinary: hasAttachments, chars, id };
+      return known.listener.received(event, done);
     } else if (type === PacketType.ACK) known.socket.answered(id, data);
     else if (type === PacketType.DISCONNECT) this.#leave(nsp, known.listener);
     else this.#break("out of order");

@@ -10,6 +10,8 @@ export interface ReceivedEvent {
   args: unknown[];
   /** Among the arguments are bytes. */
   isBinary: boolean;
+  /** Of its text. */
+  chars: number;
   /** Of the acknowledgement that the client waits for, if it does. */
   id: number | undefined;
 }

@@ -8,6 +8,8 @@ import type { MessageData } from "../engine/packets.ts";
 export interface Read {
   packet: Packet;
   hasAttachments: boolean;
+  /** Of its text. */
+  chars: number;
 }
 
 const ATTACHMENTS_MAX = 10;
@@ -18,6 +20,7 @@ export class PacketReader {
   readonly #decoder = new Decoder({ maxAttachments: ATTACHMENTS_MAX });
   #decoded: Packet | undefined;
   #bytes = 0;
+  #chars = 0;
 
   /** `maxBytes`: of all attachments of a packet. */
   constructor(maxBytes: number) {
@@ -29,6 +32,7 @@ export class PacketReader {
   read(data: MessageData): Read | undefined {
     const isText = typeof data === "string";
     this.#bytes = isText ? 0 : this.#bytes + data.byteLength;
+    if (isText) this.#chars = data.length;
     if (data === "") throw new TypeError("An empty message"); // the parser would read a CONNECT
     if (this.#bytes > this.#maxBytes) throw new RangeError("The attachments are too large");
     this.#decoder.add(data);
@@ -40,7 +44,7 @@ export class PacketReader {
     if (isEmpty && (packet.type === PacketType.EVENT || packet.type === PacketType.ACK)) {
       throw new TypeError("No arguments");
     }
-    return { packet, hasAttachments: !isText };
+    return { packet, hasAttachments: !isText, chars: this.#chars };
   }
 
   end(): void {
