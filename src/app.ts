@@ -142,6 +142,11 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
     if (response.status >= 400 && request.body !== null) warden.refusedBodyOf(peer);
     return response;
   };
+  const refuse = (fault: ChatError): Response => {
+    const response = fault.toResponse(newRequestId());
+    response.headers.set("x-region", config.node.region);
+    return response;
+  };
   const answer = (
     request: Request,
     info: Deno.ServeHandlerInfo<Deno.NetAddr>,
@@ -149,13 +154,13 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
     const caller = callerOf(request, info.remoteAddr, config.limits.clientAddressHeader); // before an upgrade: afterwards it throws
     warden.greeted(caller.peer);
     if (!URL.canParse(request.url)) {
-      return new ChatError("invalid_request", "Host: Expected a name").toResponse(newRequestId());
+      return refuse(new ChatError("invalid_request", "Host: Expected a name"));
     }
     const { pathname } = new URL(request.url);
     const byDoor = doors.handle(pathname, request, caller);
     if (byDoor !== undefined) return byDoor; // nothing may touch an upgrade's response
     if (work.overloaded && pathname.startsWith("/api/")) {
-      return new ChatError("busy").toResponse(newRequestId());
+      return refuse(new ChatError("busy"));
     }
     return answerHttp(request, caller.peer);
   };
