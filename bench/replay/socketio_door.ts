@@ -2,6 +2,7 @@
  * The Socket.IO door: the published socket.io-client, with its own transports or with those that are named. It tries to
  * connect as it always does, again and again; it does not come back: a link that ends is what a replay has to hear of.
  */
+import { Agent } from "node:http";
 import { io, type ManagerOptions, type Socket, type SocketOptions } from "socket.io-client";
 import { SocketIoEnd } from "../../tests/helpers/socketio_end.ts";
 import type { Door, Ears, Link } from "./door.ts";
@@ -25,7 +26,10 @@ export function socketIoDoor(
         ...{ auth: { token }, forceNew: true, reconnectionDelayMax: RETRY_MAX_MS },
         ...(transports === undefined ? {} : { transports: [...transports] }),
       };
-      const link = new SocketIoLink(io(serverUrls[turn++ % serverUrls.length] ?? "", options), ears);
+      const agent = new Agent({ keepAlive: true }); // as browsers do
+      Object.assign(options, { agent }); // documented for Node, and missing in its types
+      const socket = io(serverUrls[turn++ % serverUrls.length] ?? "", options);
+      const link = new SocketIoLink(socket, agent, ears);
       try {
         await link.greeted;
       } catch (fault) {
@@ -40,13 +44,15 @@ export function socketIoDoor(
 class SocketIoLink implements Link {
   userId = "";
   readonly #socket: Socket;
+  readonly #agent: Agent;
   readonly #end: SocketIoEnd;
   readonly #greeted = Promise.withResolvers<void>();
   readonly #helloTimer: ReturnType<typeof setTimeout>;
   #isClosing = false;
 
-  constructor(socket: Socket, ears: Ears) {
+  constructor(socket: Socket, agent: Agent, ears: Ears) {
     this.#socket = socket;
+    this.#agent = agent;
     this.#end = new SocketIoEnd(socket);
     const refuse = () => this.#greeted.reject(new Refusal("no_answer", "The server did not say hello"));
     this.#helloTimer = setTimeout(refuse, HELLO_WITHIN_MS);
@@ -96,5 +102,6 @@ class SocketIoLink implements Link {
     this.#socket.io.reconnection(false);
     clearTimeout(this.#helloTimer);
     await this.#end.come();
+    this.#agent.destroy();
   }
 }
