@@ -96,7 +96,7 @@ Deno.test("the real scanner", async (t) => {
     "clean files of many kinds arrive as they are; the second of the same is not scanned",
     async () => {
       await using scene = await setScene(clamd);
-      const { node, rest, ada, ben, roomId, benHears } = scene;
+      const { node, rest, ada, ben, roomId } = scene;
       const samples = sampleFiles();
       ok(samples.length >= 20);
       const sent: { id: string; bytes: Uint8Array }[] = [];
