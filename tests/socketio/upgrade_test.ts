@@ -8,6 +8,8 @@ import { openSocketIo, type SocketIoSocket } from "../helpers/socketio_client.ts
 
 const CLIENTS = 12;
 const EACH_SENDS = 30;
+/** For an answer that would never come. */
+const WAIT_MS = 20_000;
 
 const transportOf = ({ socket }: SocketIoSocket): string => socket.io.engine.transport.name;
 
@@ -22,11 +24,13 @@ Deno.test("an upgrade in the middle of a busy room loses, doubles and reorders n
   })();
   const sockets = await Promise.all(Array.from({ length: CLIENTS }, async (_, i) => {
     const socket = openSocketIo(doors.app.url, await doors.app.tokenFor(`user ${i}`));
-    await socket.untilConnected();
-    const joined = socket.call("join_room", { roomId });
+    await socket.until(() => socket.socket.connected, "the connection", WAIT_MS);
+    const joined = socket.socket.timeout(WAIT_MS).emitWithAck("join_room", { roomId });
     const answers = Array.from({ length: EACH_SENDS }, async (_, n) => {
       await new Promise((resolve) => setTimeout(resolve, n * 3)); // before, in and after the upgrade
-      await socket.call("send_message", { roomId, content: `${i} ${n}` });
+      const ask = { roomId, content: `${i} ${n}` };
+      const { message } = await socket.socket.timeout(WAIT_MS).emitWithAck("send_message", ask);
+      strictEqual(message.content, ask.content);
     });
     return { socket, answers: Promise.all(answers), since: (await joined).position.seq as number };
   }));
