@@ -19,6 +19,7 @@ const PER_SECOND = 500;
 const SECONDS = 20;
 
 async function main(): Promise<void> {
+  const [loadBefore = 0] = Deno.loadavg();
   await using servers = await RegionServers.start();
   const env = { CHAT_RATE_COMMANDS: "0", CHAT_RATE_CHANGES: "0", SOCKET_MAX_PER_USER: "1000" };
   await using home = await startNodeProcess(servers.primary.url, { ...servers.homeEnv, ...env });
@@ -54,7 +55,7 @@ async function main(): Promise<void> {
   for (const rooms of [500, 100]) {
     await using crowd = await Crowd.connect({ far: far.url, home: home.url, rooms, senders: 100 });
     const asked = servers.links.primary.asked;
-    const acks = await crowd.sendSteadily({ perSecond: PER_SECOND, seconds: SECONDS });
+    const acks = await crowd.sendSteadily({ perSecond: PER_SECOND, seconds: SECONDS, loadBefore });
     const calls = servers.links.primary.asked - asked;
     add(
       `${PER_SECOND} sends a second in ${rooms} rooms, until their acks (${
@@ -64,7 +65,7 @@ async function main(): Promise<void> {
     );
     add("the same, until a socket of the home region has them", await crowd.takeDeliveries());
   }
-  await report(figures, { roundTripMs: ROUND_TRIP_MS, seconds: SECONDS });
+  await report(figures, { roundTripMs: ROUND_TRIP_MS, seconds: SECONDS, loadBefore });
 }
 
 async function times(count: number, work: (i: number) => Promise<{ status: number }>): Promise<number[]> {

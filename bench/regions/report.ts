@@ -9,7 +9,7 @@ export interface Figure extends Percentiles {
 
 export async function report(
   figures: readonly Figure[],
-  { roundTripMs, seconds }: { roundTripMs: number; seconds: number },
+  { roundTripMs, seconds, loadBefore }: { roundTripMs: number; seconds: number; loadBefore: number },
 ): Promise<void> {
   const share = (ms: number): string => `${(ms / roundTripMs).toFixed(2)} ×`;
   const lines = figures.map(({ what, count, p50, p99, max }) =>
@@ -24,7 +24,9 @@ cores: a primary, Redis and a node in the home region; a standby and nodes in th
 other is held for ${
     roundTripMs / 2
   } ms each way: ${roundTripMs} ms there and back, which \`×\` is a multiple of. Clients are
-beside their node. Load of ${seconds} s.
+beside their node. Load of ${seconds} s. What else ran on the machine: a load average of ${
+    loadBefore.toFixed(1)
+  } before it began.
 
 | | count | p50 ms | p50 | p99 ms | p99 | max ms |
 | --- | --- | --- | --- | --- | --- | --- |

@@ -13,10 +13,10 @@ import { contentsOf, TwoRegions } from "./two_nodes.ts";
 
 /** What the node asks by itself comes in between: not in each of these. */
 const TURNS = 5;
-const HEARD_MS = 5_000;
+const HEARD_MS = 15_000;
 /** Of a replica that does not answer, which only the first of them may wait for. */
 const READS = 8;
-const MS_A_READ_WITHOUT = 450;
+const MS_A_READ_WITHOUT = 550;
 
 async function fewest(regions: TwoRegions, work: () => Promise<unknown>): Promise<number> {
   let fewest = Infinity;
