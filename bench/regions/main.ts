@@ -55,7 +55,7 @@ async function main(): Promise<void> {
   for (const rooms of [500, 100]) {
     await using crowd = await Crowd.connect({ far: far.url, home: home.url, rooms, senders: 100 });
     const asked = servers.links.primary.asked;
-    const acks = await crowd.sendSteadily({ perSecond: PER_SECOND, seconds: SECONDS, loadBefore });
+    const acks = await crowd.sendSteadily({ perSecond: PER_SECOND, seconds: SECONDS });
     const calls = servers.links.primary.asked - asked;
     add(
       `${PER_SECOND} sends a second in ${rooms} rooms, until their acks (${
