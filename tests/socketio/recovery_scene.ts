@@ -6,6 +6,8 @@ import type { RestClient } from "../helpers/rest_client.ts";
 import { openSocketIo, type SocketIoSocket, type Transports } from "../helpers/socketio_client.ts";
 import { signToken, startTestApp, type TestApp } from "../helpers/test_app.ts";
 
+const CONNECT_MS = 10_000;
+
 export class Scene implements AsyncDisposable {
   readonly nodes: TestApp[];
   readonly #parts: AsyncDisposableStack;
@@ -30,7 +32,7 @@ export class Scene implements AsyncDisposable {
     const options = transports === undefined ? {} : { transports: [...transports] };
     const client = openSocketIo(this.nodes[0]!.url, await signToken(user), options);
     this.#clients.push(client);
-    await client.untilConnected();
+    await untilConnected(client);
     await client.next("hello");
     return client;
   }
@@ -64,6 +66,22 @@ export class Scene implements AsyncDisposable {
   }
 }
 
+/** What hangs fails, and says in what state. */
+async function untilConnected(client: SocketIoSocket): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => {
+    const { engine, _readyState: manager } = client.socket.io;
+    const { readyState, transport: { name } } = engine;
+    const state = { manager, readyState, name, closed: client.closed };
+    reject(new Error(`Not connected within ${CONNECT_MS} ms: ${JSON.stringify(state)}`));
+  }, CONNECT_MS);
+  try {
+    await Promise.race([client.untilConnected(), promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Without a goodbye. */
 export async function cut(client: SocketIoSocket): Promise<void> {
   client.socket.io.engine.close();
@@ -74,7 +92,7 @@ export async function cut(client: SocketIoSocket): Promise<void> {
 export async function back(client: SocketIoSocket, { url }: TestApp): Promise<boolean> {
   Object.assign(client.socket.io, { uri: url });
   client.socket.connect();
-  await client.untilConnected();
+  await untilConnected(client);
   return client.socket.recovered;
 }
 
