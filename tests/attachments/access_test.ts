@@ -1,5 +1,7 @@
 /** Who gets a file, and who does not: everybody who may not is told the same, in the same time. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { createHmac } from "node:crypto";
+import postgres from "postgres";
 import { MemoryBus } from "../../src/bus/memory_bus.ts";
 import { createTestDatabase } from "../helpers/databases.ts";
 import { picture } from "../helpers/sample_files.ts";
@@ -11,6 +13,17 @@ const text = (content: string): Uint8Array<ArrayBuffer> => new TextEncoder().enc
 function refusal({ status, bytes }: Fetched): unknown {
   const { error } = JSON.parse(new TextDecoder().decode(bytes));
   return { status, ...error, requestId: undefined };
+}
+
+/** As the server signs it. */
+async function signedLink(databaseUrl: string, file: string, user: string, expires: number): Promise<string> {
+  const sql = postgres(databaseUrl, { max: 1, fetch_types: false });
+  const [row] = await sql`select link_key from server_state`;
+  await sql.end();
+  const signature = createHmac("sha256", row?.link_key).update(JSON.stringify([file, user, expires])).digest(
+    "base64url",
+  );
+  return `/api/chat/files/${file}?${new URLSearchParams({ user, expires: String(expires), signature })}`;
 }
 
 const NOT_FOUND = {
@@ -36,6 +49,8 @@ Deno.test("whoever may not have a file is told that there is none, in the time t
   strictEqual((await ben.fetch(file)).status, 200);
   const benLink = await linkOf(ben, file);
   strictEqual((await ben.follow(benLink)).status, 200);
+  const own = await signedLink(node.app.database.url, file, "ben", Date.now() + 60_000);
+  strictEqual((await ben.follow(own)).status, 200);
 
   const removed = await sent();
   const message = (await ben.get(`/api/chat/rooms/${roomId}/messages`)).body.messages.at(-1);
@@ -50,8 +65,9 @@ Deno.test("whoever may not have a file is told that there is none, in the time t
   const { id: inGone } = await ada.upload(gone, text("gone with its room"));
   await ada.attach(gone, inGone);
   await ada.send("DELETE", `/api/chat/rooms/${gone}`);
-  const expired = new URL(benLink, "http://host");
-  expired.searchParams.set("expires", String(Date.now() - 1));
+  const expired = await signedLink(node.app.database.url, file, "ben", Date.now() - 1);
+  const longer = new URL(benLink, "http://host");
+  longer.searchParams.set("expires", String(Date.now() + 3_600_000));
   const others = new URL(benLink, "http://host");
   others.searchParams.set("user", "ada");
   const another = benLink.replace(file, removed);
@@ -64,10 +80,13 @@ Deno.test("whoever may not have a file is told that there is none, in the time t
     ["not sent yet", () => ben.fetch(unsent)],
     ["a direct message of others", () => ben.fetch(direct.id)],
     ["a removed room", () => ben.fetch(inGone)],
-    ["an expired link", () => ben.follow(expired.pathname + expired.search)],
+    ["an expired link", () => ben.follow(expired)],
+    ["a link made to last", () => ben.follow(longer.pathname + longer.search)],
     ["a link for another user", () => ben.follow(others.pathname + others.search)],
     ["a link for another file", () => ben.follow(another)],
   ];
+  for (const [what, ask] of cases) deepStrictEqual(refusal(await ask()), NOT_FOUND, what);
+  strictEqual((await ben.fetch(file)).status, 200);
   await ben.send("POST", `/api/chat/rooms/${roomId}/leave`, {});
   cases.push(["a room left", () => ben.fetch(file)], ["a link of a room left", () => ben.follow(benLink)]);
 

@@ -7,7 +7,7 @@ Deno.test("whoever goes on sending a body that was refused is cut off; who stops
   const ada = await node.as("ada");
   using connection = await Deno.connect({ hostname: "127.0.0.1", port: node.app.app.port });
   const head = `POST /api/chat/files HTTP/1.1\r\nHost: host\r\nAuthorization: Bearer ${ada.token}\r\n` +
-    "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 500000000\r\n\r\n";
+    "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 500000000000\r\n\r\n";
   await connection.write(new TextEncoder().encode(head));
   const buffer = new Uint8Array(1_000);
   const count = await connection.read(buffer);
