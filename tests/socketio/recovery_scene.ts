@@ -66,7 +66,10 @@ export class Scene implements AsyncDisposable {
   }
 }
 
-/** What hangs fails, and says in what state. */
+/**
+ * A node that has more to do than it can ends a session before it has begun: the client tries again, here by hand. What
+ * hangs fails, and says in what state.
+ */
 async function untilConnected(client: SocketIoSocket): Promise<void> {
   const { promise, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => {
@@ -75,9 +78,12 @@ async function untilConnected(client: SocketIoSocket): Promise<void> {
     const state = { manager, readyState, name, closed: client.closed };
     reject(new Error(`Not connected within ${CONNECT_MS} ms: ${JSON.stringify(state)}`));
   }, CONNECT_MS);
+  const tryAgain = (): void => void client.socket.connect();
+  client.socket.on("disconnect", tryAgain);
   try {
     await Promise.race([client.untilConnected(), promise]);
   } finally {
+    client.socket.off("disconnect", tryAgain);
     clearTimeout(timer);
   }
 }
