@@ -124,6 +124,29 @@ Deno.test("the real scanner", async (t) => {
     },
   );
 
+  await t.step(
+    "an archive that is a bomb never gets as far as the scanner, and is never served",
+    async () => {
+      await using scene = await setScene(clamd);
+      const { node, rest, ada, ben, roomId, benHears } = scene;
+      const bomb = zipOf({ "zeros.txt": new Uint8Array(150_000_000) });
+      ok(bomb.length < 1_000_000);
+      const file = await ada.upload(roomId, bomb, "homework.zip", "application/zip");
+      await ada.attach(roomId, file.id);
+      await until(
+        async () => (await ben.get(`/api/chat/files/${file.id}/state`)).body.attachment.state === "failed",
+        "a word",
+      );
+      const own = (await ada.get(`/api/chat/files/${file.id}/state`)).body;
+      deepStrictEqual([own.attachment.state, typeof own.finding], ["failed", "string"]);
+      strictEqual((await ben.fetch(file.id)).status, 404);
+      deepStrictEqual(benHears.events("file_scanned"), [], "the uploader's to know");
+      await node.app.app.collector?.collect();
+      deepStrictEqual(await node.stored(), []);
+      ok(rest.asked <= 1, "at most the test virus was shown to it");
+    },
+  );
+
   await t.step("a direct message's file is told through the inbox", async () => {
     await using scene = await setScene(clamd);
     const { ada, ben, benHears, rest } = scene;
