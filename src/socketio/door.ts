@@ -81,7 +81,7 @@ export class SocketIoDoor {
       connect: (socket, auth) =>
         socket.namespace === NAMESPACE ? this.#connect(session, socket, auth, ticket) : undefined,
       ended: () => {
-        ticket.end();
+        ticket.end(session.didHarm);
         this.#anonymous.delete(session);
       },
     });

@@ -79,6 +79,24 @@ const hostile: Record<string, (target: Target) => Promise<void>> = {
     ok(answered < 150, "They are never too much");
   },
 
+  "who was too much three times is kept out": async (target) => {
+    const enter = async () => {
+      const socket = await PacketSocket.session(baseOf(target));
+      socket.send(`40${JSON.stringify({ token: await signToken("again") })}`);
+      return socket;
+    };
+    for (let turn = 0; turn < 3; turn++) {
+      await using socket = await enter();
+      ok(String(await socket.next()).startsWith("40"));
+      for (let i = 0; i < 2_000; i++) socket.send('42["no such command"]');
+      while (!socket.isClosed) await socket.next().catch(() => {});
+    }
+    await using socket = await enter();
+    const refused = String(await socket.next());
+    ok(refused.startsWith("44"), refused);
+    deepStrictEqual(JSON.parse(refused.slice(2)).data.code, "rate_limited");
+  },
+
   "a session that is never polled ends with its heartbeat, though pongs are posted": async (target) => {
     await untilGone(await signedIn(target, "unpolled"), 8_000);
   },

@@ -50,6 +50,7 @@ export class Session {
   #isPosted = false;
   #onPosted: (() => void) | undefined;
   #ended: "by client" | "by server" | undefined;
+  #didHarm = false;
 
   /** `onGone`: nothing is left of it, its last packets included. */
   constructor(sid: string, options: SessionOptions, onGone: () => void) {
@@ -66,6 +67,11 @@ export class Session {
 
   get transport(): "polling" | "websocket" {
     return this.#socket === undefined ? "polling" : "websocket";
+  }
+
+  /** As a FramedSocket's. */
+  get didHarm(): boolean {
+    return this.#didHarm;
   }
 
   get hasEnded(): boolean {
@@ -213,6 +219,7 @@ export class Session {
 
   /** A WebSocket has gone. */
   lost(socket: SessionSocket): void {
+    this.#didHarm ||= socket.didHarm;
     if (socket === this.#candidate) {
       this.#candidate = undefined;
       this.#polling.isHurried = false;
@@ -243,6 +250,7 @@ export class Session {
   #end(how: "by client" | "by server", code: number = closeCodes.normal.code, reason = ""): void {
     if (this.#ended !== undefined) return;
     this.#ended = how;
+    this.#didHarm ||= code === closeCodes.too_much.code;
     this.#heartbeat.end();
     this.#options.work.drop(this);
     this.#socket?.close(code, reason);

@@ -32,6 +32,10 @@ export class SessionSocket implements FrameListener {
     return this.#socket.queuedBytes();
   }
 
+  get didHarm(): boolean {
+    return this.#socket.didHarm;
+  }
+
   /** The only step between the upgrade and its response: it cannot fail. */
   attach(socket: WebSocket): void {
     this.#socket.attach(socket);
