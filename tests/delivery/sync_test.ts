@@ -185,8 +185,8 @@ Deno.test("sync: one that fails leaves no room half heard: what was heard is tol
   const device = new ModelClient("ada", { members: false });
   await device.connect(app, "sync");
   strictEqual(device.heard.size, rooms.length);
-  await say(ada, rooms.slice(0, 4), "half of them have moved, the others are heard without being read");
   const positions = device.model.positions();
+  await say(ada, rooms.slice(0, 4), "half of them have moved, the others are heard without being read");
   await untilHeard(device, rooms.slice(0, 4));
   await withoutMessages(app, () => rejects(device.ask("sync", { positions })));
   const [connection] = app.app.hub.connectionsOf("ada" as never);

@@ -40,7 +40,10 @@ Deno.test("a preflight names the methods and headers for origins that are allowe
     strictEqual(status, 204);
     strictEqual(headers.get("access-control-allow-origin"), origin);
     strictEqual(headers.get("access-control-allow-methods"), "GET,POST,PUT,PATCH,DELETE");
-    strictEqual(headers.get("access-control-allow-headers"), "authorization,content-type");
+    strictEqual(
+      headers.get("access-control-allow-headers"),
+      "authorization,content-type,range,if-range,if-none-match",
+    );
     strictEqual(headers.get("access-control-allow-credentials"), null);
   }
   for (const origin of OTHERS) {
@@ -68,7 +71,10 @@ Deno.test("answers and errors can be read from allowed origins, and vary by orig
         `${status} ${origin}`,
       );
       const exposed = response.headers.get("access-control-expose-headers");
-      strictEqual(exposed, "x-request-id,x-region,retry-after");
+      strictEqual(
+        exposed,
+        "x-request-id,x-region,retry-after,accept-ranges,content-disposition,content-length,content-range,etag",
+      );
     }
   }
 });
