@@ -1,5 +1,5 @@
 /**
- * `deno task bench:uploads [--uploads 200] [--bytes 10000000] [--lengths] [--out file]`: so many uploads at once, by clients that come again
+ * `deno task bench:uploads [--uploads 200] [--bytes 10000000] [--lengths] [--s3] [--out file]`: so many uploads at once, by clients that come again
  * when the node is busy, until each file is there, scanned by a real clamd, and fetched by somebody else, held against its
  * hash. What the node's memory did meanwhile. The node, Postgres, the clients and the scanner are processes of their own.
  */
@@ -12,6 +12,7 @@ import { Clamd } from "../../tests/helpers/clamd.ts";
 import { createTestDatabase } from "../../tests/helpers/databases.ts";
 import { startNodeProcess } from "../../tests/helpers/node_process.ts";
 import { FileClient } from "../../tests/helpers/uploads.ts";
+import { S3Server } from "../../tests/helpers/s3_server.ts";
 import { signToken } from "../../tests/helpers/test_app.ts";
 import { Child } from "./child.ts";
 import type { ClientsAnswer, ClientsAsk } from "./clients.ts";
@@ -25,6 +26,8 @@ const { values } = parseArgs({
     bytes: { type: "string", default: "10000000" },
     /** Bodies whose length is known, as browsers send them; else they come in chunks. */
     lengths: { type: "boolean", default: false },
+    /** Into a bucket, else into a folder. */
+    s3: { type: "boolean", default: false },
     out: { type: "string" },
   },
 });
@@ -38,11 +41,10 @@ async function main(): Promise<void> {
   const database = parts.use(await createTestDatabase(server));
   const clamd = parts.use(await Clamd.start());
   const scanner = parts.use(new ClamavRest(clamd));
-  const folder = `.data/files/bench-${crypto.randomUUID()}`;
-  parts.defer(() => Deno.remove(join(ROOT, folder), { recursive: true }).catch(() => {}));
+  const place = values.s3 ? parts.use(await S3Server.start()).env() : ownFolder(parts);
   const node = parts.use(
     await startNodeProcess(database.url, {
-      FILES_DIR: folder,
+      ...place,
       CLAMAV_REST_URL: scanner.url,
       CHAT_ALLOWED_FILE_TYPES: "*",
       CHAT_RATE_COMMANDS: "0",
@@ -60,13 +62,19 @@ async function main(): Promise<void> {
   const clients = parts.use(await Child.start<ClientsAnswer>("clients.ts", ask));
   const result = await clients.next();
   const text = describe({
-    ...{ uploads, bytes, lengths: values.lengths, result, rss: rss.figures() },
+    ...{ uploads, bytes, lengths: values.lengths, s3: values.s3, result, rss: rss.figures() },
     load: load?.toFixed(1) ?? "",
     machine: `${cpus().length} × ${cpus()[0]?.model.trim()}, Deno ${Deno.version.deno}`,
   });
   if (values.out === undefined) await Deno.stdout.write(new TextEncoder().encode(text));
   else await Deno.writeTextFile(values.out, text);
   if (result.damaged + result.missing > 0) Deno.exitCode = 1;
+}
+
+function ownFolder(parts: AsyncDisposableStack): Record<string, string> {
+  const folder = `.data/files/bench-${crypto.randomUUID()}`;
+  parts.defer(() => Deno.remove(join(ROOT, folder), { recursive: true }).catch(() => {}));
+  return { FILES_DIR: folder };
 }
 
 async function ownServer(parts: AsyncDisposableStack): Promise<string> {

@@ -7,13 +7,14 @@ export interface Run {
   uploads: number;
   bytes: number;
   lengths: boolean;
+  s3: boolean;
   result: ClientsAnswer;
   rss: RssFigures;
   load: string;
   machine: string;
 }
 
-export function describe({ uploads, bytes, lengths, result, rss, load, machine }: Run): string {
+export function describe({ uploads, bytes, lengths, s3, result, rss, load, machine }: Run): string {
   const { p50, p99, max } = percentilesOf(result.uploadMs);
   const seconds = (ms: number): string => (ms / 1_000).toFixed(1);
   const row = (what: string, figure: string): string => `| ${what} | ${figure} |`;
@@ -22,8 +23,14 @@ export function describe({ uploads, bytes, lengths, result, rss, load, machine }
     "",
     `${uploads} clients send a message with a file of ${bytes / 1e6} MB at the same moment` +
     `${lengths ? "" : ", in chunks, without a length"}; whoever is told that the node is busy`,
-    "(it takes 16 bodies at once) comes again after `Retry-After`. Each file is scanned by a real clamd, then fetched by",
-    "another user and held against its SHA-256. Node, Postgres, scanner and clients share one machine:",
+    `(it takes ${
+      s3 ? 10 : 16
+    } bodies at once) comes again after \`Retry-After\`. Each file is scanned by a real clamd,`,
+    "then fetched by",
+    `another user and held against its SHA-256. They lie in ${
+      s3 ? "an S3 server's bucket" : "a folder"
+    }. Node, Postgres,`,
+    "scanner, store and clients share one machine:",
     `${machine}, load before: ${load}. \`deno task bench:uploads\`.`,
     "",
     "| | |",

@@ -29,8 +29,11 @@ export interface FileParts {
   collector: FileCollector | undefined;
 }
 
-/** Bodies under way at once: of the node, and of one user, so that nobody takes all places. */
-const PLACES = { max: 16, maxOfUser: 4 };
+/**
+ * Bodies under way at once: of the node, and of one user, so that nobody takes all places. A bucket takes parts of 5 MiB at
+ * least, which wait in memory.
+ */
+const PLACES = { local: { max: 16, maxOfUser: 4 }, s3: { max: 10, maxOfUser: 4 } };
 const SCANS = { concurrency: 4, timeoutMs: 30_000 };
 
 export function makeFiles(uses: FileUses, parts: AsyncDisposableStack): FileParts {
@@ -67,7 +70,7 @@ export function makeFiles(uses: FileUses, parts: AsyncDisposableStack): FilePart
   );
   const uploads = new Uploads({
     ...{ rules, log, allowed, maxBytes, quotaBytes, files: store },
-    places: new UploadPlaces(PLACES),
+    places: new UploadPlaces(PLACES[store.kind]),
     scanning: scanner !== undefined,
     onPending: () => scanner?.wake(),
   });

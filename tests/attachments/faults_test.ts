@@ -176,23 +176,9 @@ Deno.test("a killed scanner leaves files waiting, also over a restart; any node 
   strictEqual((await ben.fetch(fileId)).status, 200);
 });
 
-/** As operators name a bucket. */
-function bucketOf(s3: S3Server): Record<string, string> {
-  const { endpoint, bucket, accessKeyId, secretAccessKey, prefix } = s3.options();
-  return {
-    FILES_DIR: "",
-    S3_ENDPOINT: endpoint,
-    S3_BUCKET: bucket,
-    AWS_ACCESS_KEY_ID: accessKeyId,
-    AWS_SECRET_ACCESS_KEY: secretAccessKey,
-    S3_PREFIX: prefix,
-    S3_PATH_STYLE: "true",
-  };
-}
-
 Deno.test("a store that is killed: uploads and fetches are told to come again, and then find all as it was", async () => {
   await using s3 = await S3Server.start();
-  await using node = await startFilesApp({ env: bucketOf(s3) });
+  await using node = await startFilesApp({ env: s3.env() });
   const ada = await node.as("ada");
   const roomId = await ada.room();
   const kept = await ada.upload(roomId, "kept");

@@ -70,6 +70,20 @@ export class S3Server implements AsyncDisposable {
     return server;
   }
 
+  /** As operators name a bucket. */
+  env(): Record<string, string> {
+    const { endpoint, bucket, accessKeyId, secretAccessKey, prefix } = this.options();
+    return {
+      FILES_DIR: "",
+      S3_ENDPOINT: endpoint,
+      S3_BUCKET: bucket,
+      AWS_ACCESS_KEY_ID: accessKeyId,
+      AWS_SECRET_ACCESS_KEY: secretAccessKey,
+      S3_PREFIX: prefix,
+      S3_PATH_STYLE: "true",
+    };
+  }
+
   options(more: Partial<S3FilesOptions> = {}): S3FilesOptions {
     return {
       endpoint: `http://127.0.0.1:${this.#port}`,
