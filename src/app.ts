@@ -3,6 +3,7 @@
  * is closed in the opposite order, after a drain that lets commands under way finish.
  */
 import { makeChat } from "./app/chat_parts.ts";
+import { serveMetrics } from "./app/metrics_server.ts";
 import { makeDoors } from "./app/doors.ts";
 import { openBus } from "./bus/open_bus.ts";
 import type { PresenceLeases } from "./bus/presence_leases.ts";
@@ -22,6 +23,7 @@ import { Sweep } from "./delivery/sweep.ts";
 import { openFiles } from "./files/open_files.ts";
 import { createHttpApp } from "./http/app.ts";
 import { describeFault, type Log } from "./log.ts";
+import { Metrics } from "./metrics.ts";
 import { ChatError } from "./protocol/errors.ts";
 import { newNodeId, newRequestId } from "./protocol/ids.ts";
 import { Appender } from "./store/appender.ts";
@@ -45,6 +47,8 @@ export interface AppUses {
 
 export interface App extends AsyncDisposable {
   readonly port: number;
+  /** Of /metrics, if it is served. */
+  readonly metricsPort: number | undefined;
   readonly retention: Retention;
   readonly appender: Appender;
   readonly hub: Hub;
@@ -89,8 +93,10 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
   const store = config.files.store === undefined
     ? undefined
     : parts.use(await openFiles(config.files.store, log));
+  const metrics = new Metrics();
   const chat = makeChat({
     config,
+    metrics,
     db,
     near: new NearReads({ db, replica, hub }),
     appender,
@@ -113,6 +119,16 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
   const warden = parts.use(
     new SocketWarden({ port: () => port, maxFrameBytes: config.socket.maxFrameBytes, log }),
   );
+  metrics.watch({
+    sockets: () => connections.count,
+    uploads: () => uploads?.places.taken ?? 0,
+    lagSeconds: () => work.lagMs / 1_000,
+    residentBytes: () => Deno.memoryUsage().rss,
+  });
+  const { hostname, metricsPort } = config.http;
+  const metricsServer = metricsPort === undefined
+    ? undefined
+    : parts.use(serveMetrics(metrics, { hostname, port: metricsPort }));
   const doors = makeDoors({ config, chat, work, warden, auth, mayConnectFrom: mayReadFrom, nodeId, log });
   const http = createHttpApp({
     commands,
@@ -204,6 +220,7 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
   };
   return {
     port: server.addr.port,
+    metricsPort: metricsServer?.port,
     retention,
     appender,
     hub,

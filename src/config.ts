@@ -19,6 +19,8 @@ export interface Config {
   readonly http: {
     readonly hostname: string;
     readonly port: number;
+    /** Of /metrics; undefined for none. */
+    readonly metricsPort: number | undefined;
     readonly publicUrl: string | undefined;
     readonly corsOrigins: readonly string[];
     readonly drainMs: number;
@@ -89,6 +91,9 @@ export function readConfig(
       // in development anybody who reaches /dev/token is whoever they like
       hostname: from.text("HOST", mode === "development" ? "127.0.0.1" : "0.0.0.0"),
       port: from.integer("PORT", defaults.port ?? 3001, 0, 65_535),
+      metricsPort: from.optional("METRICS_PORT") === undefined
+        ? undefined
+        : from.integer("METRICS_PORT", 0, 0, 65_535),
       publicUrl: from.url("PUBLIC_URL", ["http:", "https:"]),
       corsOrigins: from.list("CORS_ORIGIN", ["http://localhost:3000", "http://localhost:5173"]),
       drainMs: from.integer("DRAIN_TIMEOUT", 8_000, 0, 600_000),

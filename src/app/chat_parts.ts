@@ -27,12 +27,14 @@ import type { Hub } from "../delivery/hub.ts";
 import type { FileStore } from "../files/file_store.ts";
 import type { NearReads } from "../delivery/near_reads.ts";
 import type { Log } from "../log.ts";
+import type { Metrics } from "../metrics.ts";
 import type { NodeId } from "../protocol/ids.ts";
 import type { Appender } from "../store/appender.ts";
 import type { Database } from "../store/database.ts";
 
 export interface ChatUses {
   config: Config;
+  metrics: Metrics;
   db: Database;
   near: NearReads;
   appender: Appender;
@@ -53,7 +55,7 @@ export interface ChatParts extends FileParts {
 }
 
 export function makeChat(uses: ChatUses, parts: AsyncDisposableStack): ChatParts {
-  const { config, db, near, appender, hub, bus, leases, store, auth, nodeId, log } = uses;
+  const { config, metrics, db, near, appender, hub, bus, leases, store, auth, nodeId, log } = uses;
   const users = new Users({ db, near, hub, maxRoomMembers: config.chat.maxRoomMembers });
   const rates = new Rates(config.limits);
   const rules = new RoomRules({ db, near, hub, rates });
@@ -79,7 +81,7 @@ export function makeChat(uses: ChatUses, parts: AsyncDisposableStack): ChatParts
     node: { id: nodeId, region: config.node.region },
   });
   const hearing = new Hearing({ hub });
-  const files = makeFiles({ config, db, hub, rules, store, log }, parts);
+  const files = makeFiles({ config, metrics, db, hub, rules, store, log }, parts);
   const commands = new Commands({
     files: files.files,
     rooms: new Rooms({ rules }),

@@ -11,10 +11,12 @@ import { Antivirus } from "../files/antivirus.ts";
 import type { FileStore } from "../files/file_store.ts";
 import { parseAllowedTypes } from "../files/media_types.ts";
 import type { Log } from "../log.ts";
+import type { Metrics } from "../metrics.ts";
 import type { Database } from "../store/database.ts";
 
 export interface FileUses {
   config: Config;
+  metrics: Metrics;
   db: Database;
   hub: Hub;
   rules: RoomRules;
@@ -37,7 +39,7 @@ const PLACES = { local: { max: 16, maxOfUser: 4 }, s3: { max: 10, maxOfUser: 4 }
 const SCANS = { concurrency: 4, timeoutMs: 30_000 };
 
 export function makeFiles(uses: FileUses, parts: AsyncDisposableStack): FileParts {
-  const { config, db, hub, rules, store, log } = uses;
+  const { config, metrics, db, hub, rules, store, log } = uses;
   const { scanning, allowedTypes, maxBytes, quotaBytes } = config.files;
   const allowed = parseAllowedTypes(allowedTypes);
   const collector = store === undefined ? undefined : parts.use(new FileCollector({ db, files: store, log }));
@@ -63,7 +65,7 @@ export function makeFiles(uses: FileUses, parts: AsyncDisposableStack): FilePart
   }
   const scanner = scanning.is === "off" ? undefined : parts.use(
     new Scanning({
-      ...{ db, hub, log, files: store, onUnsafe: removeSoon },
+      ...{ db, hub, log, metrics, files: store, onUnsafe: removeSoon },
       concurrency: SCANS.concurrency,
       antivirus: new Antivirus({ url: scanning.url, ...SCANS }, log),
     }),

@@ -12,6 +12,7 @@ import { EphemeralPush } from "../delivery/ephemeral.ts";
 import type { Hub } from "../delivery/hub.ts";
 import { inboxTopic } from "../delivery/pushes.ts";
 import { describeFault, type Log } from "../log.ts";
+import type { Metrics } from "../metrics.ts";
 import { toJson } from "../protocol/json_text.ts";
 import { changesOf } from "../store/changes.ts";
 import type { Database } from "../store/database.ts";
@@ -23,6 +24,7 @@ export interface ScanningUses {
   files: FileStore;
   antivirus: Antivirus;
   log: Log;
+  metrics: Metrics;
   concurrency: number;
   /** There are bytes to remove. */
   onUnsafe: () => void;
@@ -143,11 +145,12 @@ export class Scanning implements AsyncDisposable {
   }
 
   async #write(file: PendingFile, found: Finding): Promise<void> {
-    const { db, hub, log, onUnsafe } = this.#uses;
+    const { db, hub, log, metrics, onUnsafe } = this.#uses;
     const answer = await writeVerdict(db, { id: file.id, ...found });
     hub.publish(changesOf(answer));
     const { attachment, finding = null, uploaderId } = answer;
     if (attachment === undefined || uploaderId === undefined) return;
+    metrics.verdicts.inc({ state: found.state });
     const payload = toJson({ attachment, finding });
     hub.pushEphemeral(inboxTopic(uploaderId), new EphemeralPush("file_scanned", payload));
     hub.signal(inboxTopic(uploaderId), { kind: "file", payload });

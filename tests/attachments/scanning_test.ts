@@ -24,7 +24,9 @@ async function setScene(clamd: Clamd): Promise<Scene> {
   await using parts = new AsyncDisposableStack();
   const rest = parts.use(new ClamavRest(clamd));
   const node = parts.use(
-    await startFilesApp({ env: { CLAMAV_REST_URL: rest.url, CHAT_ALLOWED_FILE_TYPES: "*" } }),
+    await startFilesApp({
+      env: { CLAMAV_REST_URL: rest.url, CHAT_ALLOWED_FILE_TYPES: "*", METRICS_PORT: "0" },
+    }),
   );
   const [ada, ben] = [await node.as("ada"), await node.as("ben")];
   const roomId = await ada.room(ben);
@@ -50,6 +52,15 @@ const CARRIERS: readonly [what: string, name: string, type: string, bytes: Uint8
   ["in a zip in a zip", "twice.zip", "application/zip", zipOf({ "a.zip": zipOf({ "eicar.com": virus }) })],
   ["in an image", "holiday.png", "image/png", join([picture(), virus])],
 ];
+
+/** How many files of each state the node has counted. */
+async function counted({ app }: FilesApp): Promise<Record<string, number>> {
+  const response = await fetch(`http://127.0.0.1:${app.app.metricsPort}/metrics`);
+  const lines = (await response.text()).matchAll(
+    /^scroll_chat_attachment_verdicts_total\{state="(\w+)"\} (\d+)$/gm,
+  );
+  return Object.fromEntries([...lines].map(([, state, count]) => [state, Number(count)]));
+}
 
 Deno.test("the real scanner", async (t) => {
   await using clamd = await Clamd.start();
@@ -77,6 +88,7 @@ Deno.test("the real scanner", async (t) => {
         strictEqual((await who.fetch(file.id)).status, 404);
         strictEqual((await who.get(`/api/chat/files/${file.id}/link`)).status, 404);
       }
+      deepStrictEqual(await counted(node), { clean: 0, infected: 1, failed: 0 });
       await node.app.app.collector?.collect();
       deepStrictEqual(await node.stored(), []);
       const sql = postgres(node.app.database.url, { max: 1, fetch_types: false });
