@@ -2,7 +2,7 @@
  * The test command: `deno task test [-- paths, words of test names, options of deno test]`.
  * It starts one embedded Postgres for all tests (TEST_DATABASE_URL, a superuser: tests make databases of their
  * own), runs `deno test`, and ends with a line that holds `N passed, N failed` and nothing else.
- * Own options: --ok (format, lint and types first), --serial (one module at a time). Without paths it runs everything, two
+ * Own options: --ok (format, lint and types first), --serial (one module at a time). Without paths it runs everything, three
  * modules at a time, and then those that measure time or memory, or fill the machine, one after the other.
  * Whatever happens, the server is stopped, the folder is removed, and a run that proves nothing fails.
  */
@@ -21,7 +21,9 @@ const ROOT = join(import.meta.dirname ?? ".", "..");
 const FOLDER_PREFIX = "scroll-chat-tests-";
 const SLOWEST = 10;
 const TESTS = join(ROOT, "tests");
-/** What wants the machine for itself; all else in tests/ runs two at a time. */
+/** So many modules at once: many of them wait most of the time. */
+const JOBS = "3";
+/** What wants the machine for itself. */
 const ALONE = new Set(["embedded", "faults", "hostile", "main_test.ts", "operations_test.ts"]);
 
 /** Nothing of this database outlives the run, so nothing needs to reach the disk. */
@@ -136,7 +138,7 @@ async function runTests(options: Options, signal: AbortSignal): Promise<Counts> 
         ...[`--junit-path=${junit}`, ...parallel ? ["--parallel"] : [], ...options.pass, ...paths],
       ],
       ROOT,
-      { TEST_DATABASE_URL: database.url, TMPDIR: testsTemp, DENO_JOBS: "2" },
+      { TEST_DATABASE_URL: database.url, TMPDIR: testsTemp, DENO_JOBS: JOBS },
       signal,
     );
     reports.push(await Deno.readTextFile(junit).catch(() => ""));

@@ -9,9 +9,12 @@ import type { Peers } from "./peers.ts";
 const ANSWER_MS = 150;
 const LOOK_MS = 100;
 const BYTES_MAX = 32 * 1024;
+/** A peer that has only just come is not known to the warden's rounds yet. */
+const KNOWN_WITHIN_MS = 5_000;
 
 interface Refused {
   lookAt: number;
+  giveUpAt: number;
   /** When it was looked at first. */
   bytes: number | undefined;
 }
@@ -27,7 +30,12 @@ export class RefusedBodies {
   }
 
   add(peer: string): void {
-    this.#refused.set(peer, { lookAt: performance.now() + ANSWER_MS, bytes: undefined });
+    const now = performance.now();
+    this.#refused.set(peer, {
+      lookAt: now + ANSWER_MS,
+      giveUpAt: now + KNOWN_WITHIN_MS,
+      bytes: undefined,
+    });
   }
 
   /** A new request came from there: the body had its end. */
@@ -40,8 +48,8 @@ export class RefusedBodies {
       if (refused.lookAt > now) continue;
       const fd = this.#peers.fdOf(peer);
       const bytes = fd === undefined ? undefined : this.#libc.bytesReceived(fd);
-      if (fd !== undefined && bytes !== undefined && refused.bytes === undefined) {
-        this.#refused.set(peer, { lookAt: now + LOOK_MS, bytes });
+      if (refused.bytes === undefined && refused.giveUpAt > now) {
+        this.#refused.set(peer, { ...refused, lookAt: now + LOOK_MS, bytes });
         continue;
       }
       this.#refused.delete(peer);

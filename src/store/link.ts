@@ -3,6 +3,7 @@
  * takes a quarter of an hour to notice, and postgres.js has no deadline: until then every call would hang.
  * What was under way is rejected as unreachable; whether to try it again is decided by the callers.
  */
+import { Socket } from "node:net";
 import postgres from "postgres";
 
 export type Sql = postgres.Sql<{ bigint: number }>;
@@ -11,6 +12,24 @@ export interface Way {
   url: string;
   prepare: boolean;
   timeoutMs: number;
+}
+
+/** What postgres.js knows of where it connects, beyond its types. */
+interface Target {
+  host: string[];
+  port: number[];
+  path: string | false;
+}
+
+/**
+ * A socket on its way. postgres.js leaves Nagle's algorithm on: a statement behind another would wait until the first one
+ * has arrived, from afar a whole time there and back.
+ */
+function promptSocket({ host: [host = ""], port: [port = 5432], path }: Target): Socket {
+  const socket = new Socket();
+  socket.once("connect", () => socket.setNoDelay(true));
+  if (path) return socket.connect(path);
+  return Object.assign(socket.connect(port, host), { host, port }); // the name is what TLS asks for
 }
 
 /** A client whose connections open when they are needed, and as often as that; `own`: what is not as with the others. */
@@ -24,8 +43,9 @@ export function openSql({ url, prepare, timeoutMs }: Way, own: Readonly<Record<s
     types: { bigint: { to: 20, from: [20], parse: Number, serialize: String } },
     max_lifetime: 0, // a send would wait for a new connection, from afar for five round trips
     connection: { application_name: "scroll-chat" },
+    socket: promptSocket,
     ...own,
-  });
+  } as postgres.Options<{ bigint: postgres.PostgresType<number> }>);
 }
 
 /** A call that has waited this many times the limit ends its client even if other calls were answered. */

@@ -2,8 +2,8 @@
 import { deepStrictEqual, match, ok, strictEqual } from "node:assert/strict";
 import { createTestDatabase } from "../helpers/databases.ts";
 import { type NodeProcess, startNodeProcess } from "../helpers/node_process.ts";
-import { steadyPort } from "./ports.ts";
-import { until } from "./until.ts";
+import { steadyPort } from "../faults/ports.ts";
+import { until } from "../faults/until.ts";
 
 /** A beat of the second node, and one of the first after it. */
 const NOTICED_WITHIN_MS = 12_000;
