@@ -71,7 +71,7 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
   );
   const appender = new Appender(db, log);
   await Promise.all([appender.warm(), ...(config.region.isFar ? [warmWrites(db)] : [])]);
-  await readEpoch(db);
+  const epoch = await readEpoch(db);
   const opened = parts.use(
     await openBus(uses.bus === undefined ? config.bus : { is: "memory" }, { nodeId, log }),
   );
@@ -82,6 +82,7 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
       bus,
       reader: new StreamReader(db),
       log,
+      epoch,
       holdMs: config.delivery.holdMs,
       lingerMs: config.delivery.lingerMs,
     }),

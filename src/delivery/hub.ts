@@ -26,6 +26,8 @@ export interface HubOptions {
   holdMs: number;
   lingerMs: number;
   log: Log;
+  /** The database's life when the node began: what comes after it is another, from the first round on. */
+  epoch: string;
 }
 
 export class Hub implements AsyncDisposable {
@@ -39,10 +41,11 @@ export class Hub implements AsyncDisposable {
   readonly #readers = new Map<string, (topic: Topic, payload: JsonText) => void>();
   #onPush: (topic: Topic, push: Push) => void = () => {};
   #repairs = 0;
-  #epoch: string | undefined;
+  #epoch: string;
 
   constructor(options: HubOptions) {
     this.#options = options;
+    this.#epoch = options.epoch;
   }
 
   get repairs(): number {
@@ -241,9 +244,8 @@ export class Hub implements AsyncDisposable {
   /** Another life of the database: what streams and sockets have counted is void, and may say what is no more. */
   async #watchEpoch(): Promise<void> {
     const epoch = await this.#options.reader.epoch();
-    const known = this.#epoch ?? epoch;
+    if (this.#epoch === epoch) return;
     this.#epoch = epoch;
-    if (known === epoch) return;
     this.#options.log.warn("epoch.changed", { text: "All sockets are told to come back and start anew" });
     for (const connection of [...this.#heardBy.keys()]) connection.close("restart");
     for (const channel of this.#channels.values()) this.#close(channel);

@@ -2,9 +2,11 @@
  * Migrations: numbered files, forward only, each in its own transaction, in order, under an advisory lock so
  * that several nodes may start at once. A file that was applied and has changed since is an error.
  */
+import { setTimeout as pause } from "node:timers/promises";
 import postgres from "postgres";
 import type { DatabaseConfig } from "../config.ts";
-import type { Log } from "../log.ts";
+import { describeFault, type Log } from "../log.ts";
+import { faultCode } from "./database.ts";
 
 interface Migration {
   name: string;
@@ -13,36 +15,56 @@ interface Migration {
 }
 
 const LOCK = 7_236_512_001;
+/** Nodes that send meanwhile lock the same tables in another order: one of the two has to give way, and comes again. */
+const TRIES = 20;
+const GIVEN_WAY = new Set(["40P01", "55P03"]);
+const TABLE_LOCK_MS = 3_000;
+const PAUSE_MS = 250;
 
 /** Applies what is missing; answers the names of what it applied. */
 export async function migrate(config: Pick<DatabaseConfig, "url">, folder: URL, log: Log): Promise<string[]> {
   const wanted = await readFolder(folder);
   const sql = postgres(config.url, { max: 1, onnotice: () => {}, prepare: false, fetch_types: false });
   try {
-    return await sql.begin(async (tx) => {
-      await tx`select pg_advisory_xact_lock(${LOCK})`;
-      await tx`create table if not exists schema_migrations (
-        name text primary key, hash text not null, applied_at timestamptz not null default now())`;
-      const applied = new Map(
-        (await tx<Migration[]>`select name, hash from schema_migrations`).map((m) => [m.name, m.hash]),
-      );
-      const done: string[] = [];
-      for (const { name, text, hash } of wanted) {
-        const known = applied.get(name);
-        if (known !== undefined && known !== hash) {
-          throw new Error(`Migration ${name} was changed after it was applied`);
-        }
-        if (known !== undefined) continue;
-        await tx.unsafe(text);
-        await tx`insert into schema_migrations (name, hash) values (${name}, ${hash})`;
-        log.info("migration.applied", { name });
-        done.push(name);
+    for (let tries = 1;; tries++) {
+      try {
+        return await applyAll(sql, wanted, log);
+      } catch (fault) {
+        if (!GIVEN_WAY.has(faultCode(fault)) || tries === TRIES) throw fault;
+        log.info("migration.gave_way", { tries, ...describeFault(fault) });
+        await pause(PAUSE_MS * (0.5 + Math.random()));
       }
-      return done;
-    });
+    }
   } finally {
     await sql.end({ timeout: 2 });
   }
+}
+
+/** All or none. */
+async function applyAll(sql: postgres.Sql, wanted: readonly Migration[], log: Log): Promise<string[]> {
+  return await sql.begin(async (tx) => {
+    await tx`select pg_advisory_xact_lock(${LOCK})`;
+    // whoever waits for a table keeps everybody else from it
+    await tx`select set_config('lock_timeout', ${String(TABLE_LOCK_MS)}, true)`;
+    await tx`create table if not exists schema_migrations (
+        name text primary key, hash text not null, applied_at timestamptz not null default now())`;
+    const applied = new Map(
+      (await tx<Migration[]>`select name, hash from schema_migrations`).map((m) => [m.name, m.hash]),
+    );
+    const done: string[] = [];
+    for (const { name, text, hash } of wanted) {
+      const known = applied.get(name);
+      if (known !== undefined && known !== hash) {
+        throw new Error(`Migration ${name} was changed after it was applied`);
+      }
+      if (known !== undefined) continue;
+      await tx.unsafe(text);
+      await tx`insert into schema_migrations (name, hash) values (${name}, ${hash})`;
+      log.info("migration.applied", { name });
+      done.push(name);
+    }
+    return done;
+  });
 }
 
 /** Throws a TypeError that says what to do if the database lacks a migration. A newer database is fine: migrations only add. */

@@ -37,6 +37,7 @@ function startHub() {
     holdMs: 3,
     lingerMs: 1_000,
     log: quietLog,
+    epoch: store.epoch,
   };
   const publish = (seq: number) => topics.send(TOPIC, encodePublication(newNodeId(), pushOf(seq)));
   return { hub: new Hub(options), store, publish };

@@ -154,8 +154,10 @@ async function sendAround(send: () => Promise<number>, work: () => Promise<unkno
   const senders = Array.from({ length: SENDERS }, async () => {
     for (let left = SENDS_BEFORE_AND_AFTER; left > 0; left -= isOver ? 1 : 0) seqs.push(await send());
   });
+  const all = Promise.all(senders);
+  all.catch(() => {}); // if the work fails, that is what is told
   while (seqs.length < SENDS_BEFORE_AND_AFTER) await new Promise((resolve) => setTimeout(resolve, 5));
   await work().finally(() => isOver = true);
-  await Promise.all(senders);
+  await all;
   return seqs.toSorted((a, b) => a - b);
 }

@@ -1,7 +1,7 @@
 /** The judge sees each thing that can go wrong, and nothing where all is well. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { type Evidence, judge } from "./checker.ts";
-import { RoomLog } from "./receiver.ts";
+import { type Evidence, judge } from "../faults/checker.ts";
+import { RoomLog } from "../faults/receiver.ts";
 
 const ROOM = "room";
 const WHO = "ada";

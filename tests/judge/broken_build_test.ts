@@ -3,9 +3,9 @@
  * Where that passes, the matrix proves nothing.
  */
 import { ok } from "node:assert/strict";
-import { lineOf, runRow } from "./row.ts";
-import { rows } from "./rows.ts";
-import { say } from "./say.ts";
+import { lineOf, runRow } from "../faults/row.ts";
+import { rows } from "../faults/rows.ts";
+import { say } from "../faults/say.ts";
 
 const SECONDS = 6;
 
