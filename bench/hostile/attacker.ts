@@ -62,7 +62,7 @@ class Attacker {
   async #open(token: string | undefined, place = 0): Promise<RawClient | undefined> {
     const client = await RawClient.connect(this.#ask.port).catch(() => undefined);
     if (client === undefined) return undefined;
-    const headers = { "x-client": `10.9.0.${place % 50}` };
+    const headers = { "x-client": `${this.#ask.network}.${place % 50}` };
     await client.write(toBytes(handshake({ headers, ...(token === undefined ? {} : { token }) })));
     const status = await client.readHead().then((head) => head.status, () => "cut");
     if (status === 101) return client;

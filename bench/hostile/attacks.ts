@@ -18,7 +18,7 @@ export type Attack =
   );
 
 const FLOOD_MIB = 600;
-const FOR_MS = 5_000;
+const FOR_MS = 30_000;
 
 export const ATTACKS: readonly Attack[] = [
   ...[true, false].flatMap((signedIn) =>
@@ -39,6 +39,8 @@ export interface AttackerAsk {
   port: number;
   /** Of users that are not the innocents. */
   tokens: string[];
+  /** Before the last number of the addresses that it comes from. */
+  network: string;
   /** Where tokens[0] is a member, or may be. */
   roomId: string;
 }

@@ -76,17 +76,19 @@ async function main(words: readonly string[]): Promise<void> {
 /** A quiet time, then the attack. */
 async function suffer(attack: Attack, target: Target, watch: NodeWatch): Promise<Row> {
   await using parts = new AsyncDisposableStack();
-  const users = Array.from({ length: 20 }, (_, i) => `mallory${i}`);
+  const place = ATTACKS.indexOf(attack); // others each time: those of the one before may be kept out still
+  const users = Array.from({ length: 20 }, (_, i) => `mallory${place}.${i}`);
   const roomId = await target.room("crowd");
   const ask: AttackerAsk = {
     attack,
     port: target.port,
+    network: `10.9.${place}`,
     tokens: await Promise.all(users.map((user) => signToken(user))),
     roomId,
   };
   const attacker = parts.use(await Child.start<AttackResult>("attacker.ts", ask));
   await attacker.next();
-  const publisher = attack.is === "deaf" ? parts.use(await startPublisher(target, roomId)) : undefined;
+  const publisher = attack.is === "deaf" ? parts.use(await startPublisher(target, roomId, users)) : undefined;
   await publisher?.next();
   await pause(SETTLE_MS);
   const quietFrom = now();
@@ -128,9 +130,13 @@ async function startInnocents(target: Target): Promise<Child<"chatting" | Innoce
 }
 
 /** All of it in ten seconds. */
-async function startPublisher(target: Target, roomId: string): Promise<Child<Published>> {
+async function startPublisher(
+  target: Target,
+  roomId: string,
+  members: string[],
+): Promise<Child<Published>> {
   const writers = Array.from({ length: 10 }, (_, i) => `writer${i}`);
-  for (const user of [...writers, "mallory0"]) {
+  for (const user of [...writers, ...members]) {
     await (await target.rest(user)).post(`/rooms/${roomId}/join`, {});
   }
   const ask: PublisherAsk = {

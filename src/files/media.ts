@@ -59,7 +59,8 @@ async function statedMs(
 }
 
 function plausible(ms: number | undefined): number | undefined {
-  return ms !== undefined && ms > 0 && ms <= DURATION_MS_MAX ? Math.round(ms) : undefined;
+  const whole = Math.round(ms ?? 0);
+  return whole > 0 && whole <= DURATION_MS_MAX ? whole : undefined;
 }
 
 function bounded(
