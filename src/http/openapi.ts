@@ -13,8 +13,8 @@ type Json = Record<string, unknown>;
 type Method = RestBinding["method"];
 
 const DESCRIPTION = `
-Rooms, messages, direct messages and read markers for ScrollUniversity. Every operation is also a command of the
-WebSocket, where events arrive; that side is described by the AsyncAPI document beside this one.
+Rooms, messages, direct messages and read markers for ScrollUniversity. Every operation, but those that carry files, is also a command
+of the WebSocket, where events arrive; that side is described by the AsyncAPI document beside this one.
 
 - **Times** are ISO 8601 in UTC. **Pages** go on with \`nextCursor\`; a room's history goes by \`seq\`.
 - **Errors** are \`{"error": {…}}\`: decide by its \`code\`; \`retryable\` says whether the same request can succeed.
