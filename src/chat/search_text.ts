@@ -20,8 +20,7 @@ const SEPARATORS =
 
 const INVISIBLE = /[\u00ad\u0300-\u036f\u200b-\u200f\u2060-\u2064\ufe00-\ufe0f\ufeff]+/gu;
 const UNIT = new RegExp(`(?![${SEPARATORS}])([${SIGNS}])|[^${SIGNS}${SEPARATORS}]+`, "gu");
-// deno-lint-ignore no-control-regex -- exactly the range that is meant
-const NOT_ASCII = /[^\x00-\x7f]/;
+const NOT_ASCII = /[\u0080-\uffff]/;
 /** What composes with what stands before it must be folded with it: marks, and the parts of a Korean syllable. */
 const CLUSTER =
   /[\uac00-\ud7a3]?[\u1100-\u11ff\u3131-\u318e\uffa0-\uffdc]+|[^][\p{M}\uff9e\uff9f\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*/gu;

@@ -14,11 +14,8 @@ export interface TextKind {
 }
 
 /** Tab, line feed, vertical tab, form feed, carriage return and escape are layout. */
-// deno-lint-ignore no-control-regex
+// deno-lint-ignore no-control-regex -- they are what is looked for
 const CONTROL = /[\0-\x08\x0e-\x1a\x1c-\x1f\x7f\ufffe\uffff]/;
-/** One byte a character: letters of ISO 8859 and windows-1252, no control. */
-// deno-lint-ignore no-control-regex
-const LEGACY_CONTROL = /[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]/;
 /** How browsers guess HTML: one of these tags first. */
 const HTML =
   /^<(?:!doctype html|html|head|body|script|style|title|iframe|h1|div|font|table|a|b|br|p|img|form|meta|link|base|object|embed)(?=[\s/>])/i;
@@ -42,7 +39,7 @@ export function textIn(head: Uint8Array, whole: boolean): TextKind | undefined {
 /** Text in an encoding that we cannot name; only for what is also claimed to be text. */
 export function legacyTextIn(head: Uint8Array): TextKind | undefined {
   const text = new TextDecoder("windows-1252").decode(head);
-  return LEGACY_CONTROL.test(text) ? undefined : { charset: undefined, text, markup: markupIn(text) };
+  return CONTROL.test(text) ? undefined : { charset: undefined, text, markup: markupIn(text) };
 }
 
 function charsetOf(head: Uint8Array): Charset {

@@ -2,13 +2,14 @@
  * What breaks in the middle of an upload or of a scan: client, node, scanner, store. Whatever it is, nothing is served that
  * was not scanned, the state is right once all is back, and the collector leaves no bytes that nobody knows of.
  */
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, strictEqual } from "node:assert/strict";
 import postgres from "postgres";
 import { until } from "../bus/until.ts";
 import { ClamavRest } from "../helpers/clamav_rest.ts";
 import { Clamd } from "../helpers/clamd.ts";
 import { createTestDatabase, type TestDatabase } from "../helpers/databases.ts";
 import { startNodeProcess } from "../helpers/node_process.ts";
+import { mountSmallDisk } from "../helpers/small_disk.ts";
 import { S3Server } from "../helpers/s3_server.ts";
 import { signToken } from "../helpers/test_app.ts";
 import { FileClient, type FilesApp, filesIn, startFilesApp } from "../helpers/uploads.ts";
@@ -223,11 +224,9 @@ Deno.test("where there is no room for files uploads are refused with 507, and ch
   await using parts = new AsyncDisposableStack();
   const folder = await Deno.makeTempDir({ prefix: "scroll-chat-full-" });
   parts.defer(() => Deno.remove(folder, { recursive: true }));
-  const mount = async (...args: string[]): Promise<boolean> =>
-    (await new Deno.Command(args[0] ?? "", { args: args.slice(1), stdout: "null", stderr: "null" }).output())
-      .success;
-  if (!await mount("mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", folder)) return; // not root: nothing to fill
-  parts.defer(async () => ok(await mount("umount", folder)));
+  const disk = await mountSmallDisk(folder, 3);
+  if (disk === undefined) return;
+  parts.use(disk);
   await using node = await startFilesApp({ folder });
   const ada = await node.as("ada");
   const roomId = await ada.room();

@@ -180,7 +180,7 @@ atEveryDoor("a ban keeps out, is seen by moderators, and can be lifted", async (
   const { member } = await ban("cyd", false);
   deepStrictEqual([member.isBlocked, member.leftReason], [false, "left"]);
   deepStrictEqual(await banned(), ["dan"]);
-  // and comes back as anybody
+  // who is not banned any more may join like everybody else
   strictEqual((await cyd.call("join_room", { roomId })).member.role, "MEMBER");
 });
 

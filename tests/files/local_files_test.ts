@@ -1,5 +1,6 @@
 /** The store in a folder: the suite of all stores, and what only a disk can do. */
 import { deepStrictEqual, rejects, strictEqual } from "node:assert/strict";
+import { mountSmallDisk } from "../helpers/small_disk.ts";
 import { join } from "node:path";
 import { newFileKey, StoreFull, StoreUnavailable } from "../../src/files/file_store.ts";
 import { LocalFiles } from "../../src/files/local_files.ts";
@@ -74,21 +75,14 @@ Deno.test("LocalFiles.open() removes what a killed store left, and nothing of on
   deepStrictEqual(await Array.fromAsync(store.list()), []);
 });
 
-Deno.test("LocalFiles.put() on a full disk is StoreFull, leaves nothing, and works again when there is room", async (test) => {
+Deno.test("LocalFiles.put() on a full disk is StoreFull, leaves nothing, and works again when there is room", async () => {
   await using folder = await Folder.make();
-  const mount = await new Deno.Command("mount", {
-    args: ["-t", "tmpfs", "-o", "size=1m", "tmpfs", folder.path],
-    stderr: "null",
-  }).output().catch(() => undefined);
-  if (!mount?.success) return void await test.step({ name: "needs root", ignore: true, fn: () => {} });
-  try {
-    await using store = await LocalFiles.open(folder.path);
-    await rejects(store.put(newFileKey(), inPieces(bytesOf(3_000_000)), asked), StoreFull);
-    strictEqual(await folder.inside(), 0);
-    deepStrictEqual(await store.put(newFileKey(), inPieces(bytesOf(500_000)), asked), { bytes: 500_000 });
-  } finally {
-    await new Deno.Command("umount", { args: [folder.path] }).output();
-  }
+  await using disk = await mountSmallDisk(folder.path, 1);
+  if (disk === undefined) return;
+  await using store = await LocalFiles.open(folder.path);
+  await rejects(store.put(newFileKey(), inPieces(bytesOf(3_000_000)), asked), StoreFull);
+  strictEqual(await folder.inside(), 0);
+  deepStrictEqual(await store.put(newFileKey(), inPieces(bytesOf(500_000)), asked), { bytes: 500_000 });
 });
 
 Deno.test("LocalFiles of a folder that is gone is StoreUnavailable", async () => {
