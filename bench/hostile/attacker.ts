@@ -126,21 +126,27 @@ class Attacker {
   }
 
   async #halfShake(place: number): Promise<void> {
-    const client = await RawClient.connect(this.#ask.port).catch(() => undefined);
-    const started = performance.now();
-    if (client === undefined) {
-      return void (this.#result.refused["cut"] = (this.#result.refused["cut"] ?? 0) + 1);
+    while (!this.#isOver) {
+      const client = await RawClient.connect(this.#ask.port).catch(() => undefined);
+      const started = performance.now();
+      if (client === undefined) {
+        this.#result.refused["cut"] = (this.#result.refused["cut"] ?? 0) + 1;
+        await pause(RETRY_MS);
+        continue;
+      }
+      await client.write(toBytes(HALVES[place % HALVES.length] ?? ""));
+      client.startReading();
+      await this.#noteEnd(client, started);
     }
-    await client.write(toBytes(HALVES[place % HALVES.length] ?? ""));
-    client.startReading();
-    await this.#noteEnd(client, started);
   }
 
   async #saySomethingNever(place: number): Promise<void> {
-    const client = await this.#open(undefined, place);
-    if (client === undefined) return;
-    client.startReading();
-    await this.#noteEnd(client, performance.now());
+    while (!this.#isOver) {
+      const client = await this.#open(undefined, place);
+      if (client === undefined) continue;
+      client.startReading();
+      await this.#noteEnd(client, performance.now());
+    }
   }
 
   async #flood(count: number): Promise<void> {

@@ -7,10 +7,10 @@ export type Attack =
     | { is: "fragments"; sockets: number; signedIn: boolean; mib: number; forMs: number }
     /** A member that never reads while so much is published to its room; who is closed comes again. */
     | { is: "deaf"; mib: number }
-    /** Requests that are begun and never finished. */
-    | { is: "handshakes"; count: number }
-    /** Sockets that never sign in. */
-    | { is: "anonymous"; count: number }
+    /** Requests that are begun and never finished; who is cut comes again. */
+    | { is: "handshakes"; count: number; forMs: number }
+    /** Sockets that never sign in; who is closed comes again. */
+    | { is: "anonymous"; count: number; forMs: number }
     /** Commands without waiting for anything; who is closed comes again. */
     | { is: "commands"; count: number; forMs: number }
     /** Joining and leaving, 50 under way; who is closed comes again. */
@@ -28,8 +28,8 @@ export const ATTACKS: readonly Attack[] = [
     }))
   ),
   { name: "one never reads, 250 MiB published to its room", is: "deaf", mib: 250 },
-  { name: "2,000 handshakes never finished", is: "handshakes", count: 2_000 },
-  { name: "500 sockets never sign in", is: "anonymous", count: 500 },
+  { name: "2,000 handshakes never finished", is: "handshakes", count: 2_000, forMs: FOR_MS },
+  { name: "500 sockets never sign in", is: "anonymous", count: 500, forMs: FOR_MS },
   { name: "100,000 commands at once, again and again", is: "commands", count: 100_000, forMs: FOR_MS },
   { name: "joins and leaves, again and again", is: "joins", forMs: FOR_MS },
 ];

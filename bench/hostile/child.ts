@@ -24,10 +24,12 @@ export class Child<Answer> implements AsyncDisposable {
     });
   }
 
-  static async start<Answer>(module: string, ask: unknown): Promise<Child<Answer>> {
+  /** `yields`: at the lowest priority, as far as that can be had. */
+  static async start<Answer>(module: string, ask: unknown, yields = false): Promise<Child<Answer>> {
+    const words = ["run", "--quiet", "-A", new URL(module, import.meta.url).href];
     const child = new Child<Answer>(
-      new Deno.Command(Deno.execPath(), {
-        args: ["run", "--quiet", "-A", new URL(module, import.meta.url).href],
+      new Deno.Command(yields ? "nice" : Deno.execPath(), {
+        args: yields ? ["-n", "19", Deno.execPath(), ...words] : words,
         stdin: "piped",
         stdout: "piped",
         stderr: "inherit",

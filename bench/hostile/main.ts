@@ -1,4 +1,4 @@
-/** `deno task bench:hostile [-- words of attacks]`: about seven minutes; writes bench/results/hostile.md if nothing was left out. */
+/** `deno task bench:hostile [-- words of attacks]`: about twelve minutes; writes bench/results/hostile.md if nothing was left out. */
 import { join } from "node:path";
 import { startTarget, type Target } from "../../tests/hostile/target.ts";
 import { signToken } from "../../tests/helpers/test_app.ts";
@@ -16,7 +16,7 @@ const INNOCENTS = 20;
 const EVERY_MS = 100;
 const PACE = `${INNOCENTS} in rooms of five, ${1_000 / EVERY_MS * INNOCENTS} sends a second together`;
 const MESSAGE_LENGTH = 60_000;
-const BEFORE_MS = 10_000;
+const BEFORE_MS = 30_000;
 const SETTLE_MS = 2_000;
 const SETTINGS = { fsync: "off", full_page_writes: "off", max_wal_size: "4GB" };
 const LOOP_SOCKETS = 1_000;
@@ -86,7 +86,7 @@ async function suffer(attack: Attack, target: Target, watch: NodeWatch): Promise
     tokens: await Promise.all(users.map((user) => signToken(user))),
     roomId,
   };
-  const attacker = parts.use(await Child.start<AttackResult>("attacker.ts", ask));
+  const attacker = parts.use(await Child.start<AttackResult>("attacker.ts", ask, true));
   await attacker.next();
   const publisher = attack.is === "deaf" ? parts.use(await startPublisher(target, roomId, users)) : undefined;
   await publisher?.next();
@@ -108,7 +108,7 @@ async function suffer(attack: Attack, target: Target, watch: NodeWatch): Promise
   const attackerCpuS = cpuSecondsOf(attacker.pid) - attackerBefore;
   await pause(500); // the log comes by a pipe
   const span = { from, until };
-  const before = { from: Math.max(from - (until - from), quietFrom), until: from };
+  const before = { from: quietFrom, until: from };
   return {
     ...{ name: attack.name, attack: span, before, result, attackerCpuS, ...watch.peak() },
     use: watch.use(span),

@@ -9,6 +9,7 @@ import { SocketIoDoor } from "../socketio/door.ts";
 import { Machines } from "../socketio/machines.ts";
 import type { Caller } from "../sockets/caller.ts";
 import type { SocketWarden } from "../sockets/socket_warden.ts";
+import { Tarpit } from "../sockets/tarpit.ts";
 import { NativeDoor } from "../ws/door.ts";
 import type { ChatParts } from "./chat_parts.ts";
 
@@ -44,7 +45,8 @@ export function makeDoors(uses: DoorUses): Doors {
     maxUnauthenticated: limits.socketsUnauthenticated,
     maxInAll: limits.sockets,
   });
-  const shared = { ...chat, work, warden, admission, auth, log, maxFrameBytes };
+  const tarpit = new Tarpit();
+  const shared = { ...chat, work, warden, admission, tarpit, auth, log, maxFrameBytes };
   const native = new NativeDoor({
     ...shared,
     mayConnectFrom,
@@ -66,6 +68,7 @@ export function makeDoors(uses: DoorUses): Doors {
       return undefined;
     },
     drain: () => {
+      tarpit.drain();
       native.drain();
       socketIo.drain();
       machines.drain();

@@ -3,8 +3,8 @@
  * may come again at once, and everybody else as much as the first time.
  */
 
-/** One is a mistake, two are a client that tries the same again. */
-const OFFENCES_MAX = 3;
+/** One is a mistake; after two there would be a third. */
+const OFFENCES_MAX = 2;
 const WITHIN_MS = 60_000;
 /** Of those known; the oldest are forgiven. */
 const KNOWN_MAX = 50_000;

@@ -12,6 +12,7 @@ import { AUTHENTICATE_WITHIN_MS } from "../protocol/limits.ts";
 import type { Caller } from "../sockets/caller.ts";
 import type { SessionUses } from "../sockets/command_session.ts";
 import { logFault } from "../sockets/guard.ts";
+import { held } from "../sockets/tarpit.ts";
 import { ChatSocket } from "./chat_socket.ts";
 import { Engine, type EngineOptions } from "./engine/engine.ts";
 import type { Session, SessionListener } from "./engine/session.ts";
@@ -99,6 +100,7 @@ export class SocketIoDoor {
     } catch (fault) {
       const told = fault instanceof ChatError ? fault : new ChatError("internal");
       const requestId = newRequestId();
+      await held(this.#options.tarpit, told, this.#options.log);
       if (told !== fault) logFault(this.#options.log, "socketio.connect_fault", fault, { requestId });
       // who is refused by name does not come back by itself, and for what passes it should
       if (errorCodes[told.code].status >= 500) session.closeFor("restart");

@@ -33,14 +33,19 @@ export class Farewell {
 
   begin(): void {
     if (this.#isOver) return;
-    if (!this.#isSaid && this.#uses.isClear()) this.#isSaid = this.#uses.say();
+    this.#say();
     const left = this.#until - performance.now();
     if (left <= 0) return this.#finish();
     this.#timer = setTimeout(() => this.begin(), this.#isSaid ? left : Math.min(left, TRY_EVERY_MS));
   }
 
-  /** A frame came in, of so many bytes or characters. */
+  #say(): void {
+    if (!this.#isSaid && this.#uses.isClear()) this.#isSaid = this.#uses.say();
+  }
+
+  /** A frame came in, of so many bytes or characters. Thousands may come before the next timer does. */
   read(size: number): void {
+    this.#say();
     this.#left -= FRAME_BYTES + size;
     if (this.#left < 0) this.#finish();
   }

@@ -4,6 +4,7 @@
  * in socket_warden.ts.
  */
 import type { Libc } from "./libc.ts";
+import { spread } from "./spread.ts";
 
 export interface Peer {
   readonly key: string;
@@ -12,6 +13,8 @@ export interface Peer {
   readonly since: number;
   /** When it sent its last complete request. */
   askedAt: number | undefined;
+  /** By which its deadline is longer than others'. */
+  readonly patience: number;
 }
 
 interface Entry extends Peer {
@@ -51,7 +54,14 @@ export class Peers {
     const now = performance.now();
     const known = this.#table.get(key);
     if (known !== undefined) known.askedAt = now;
-    else this.#table.set(key, { key, fd: undefined, since: now, askedAt: now, round: this.#round + 1 });
+    else {this.#table.set(key, {
+        key,
+        fd: undefined,
+        since: now,
+        askedAt: now,
+        patience: spread(1),
+        round: this.#round + 1,
+      });}
   }
 
   /** The descriptor, if the peer is known to have it still. */
@@ -92,7 +102,7 @@ export class Peers {
     let entry = this.#table.get(key);
     if (entry?.fd !== fd) {
       if (this.#libc.localPortOf(fd) !== this.#port()) return;
-      entry ??= { key, fd, since: now, askedAt: undefined, round: 0 };
+      entry ??= { key, fd, since: now, askedAt: undefined, patience: spread(1), round: 0 };
       entry.fd = fd;
       this.#table.set(key, entry);
     }

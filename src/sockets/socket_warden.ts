@@ -3,7 +3,7 @@
  * does not finish its request, waits half a minute for one that does not answer a close, and stops listening for good
  * once it has no descriptor left. The warden looks at the kernel's own counters, gives each socket a narrow inlet, and
  * resets:
- *  - peers that have sent no complete request within 5 s of their coming;
+ *  - peers that have sent no complete request within 5 to 7 s of their coming (spread.ts);
  *  - sockets still there 2 s after we closed them, or after the runtime says that they have ended: what it has not
  *    yet sent keeps the connection of a client that does not read;
  *  - sockets with more of an unfinished message than is right (unfinished.ts);
@@ -12,6 +12,7 @@
  * A socket is found again by its peer before every act, because descriptors are used again.
  */
 import type { Log } from "../log.ts";
+import { Crowding } from "./crowding.ts";
 import { guard } from "./guard.ts";
 import { IDLE_PEERS_MAX, tooManyIdle } from "./idle_peers.ts";
 import { type Libc, openLibc } from "./libc.ts";
@@ -19,27 +20,17 @@ import { type Peer, Peers } from "./peers.ts";
 import { RefusedBodies } from "./refused_bodies.ts";
 import type { Watch, Watched } from "./watch.ts";
 import { Tally, toEnd, type UnfinishedLimits, unfinishedLimits } from "./unfinished.ts";
+import { Vigilance } from "./vigilance.ts";
 
 const TICK_MS = 20;
-/** All sockets are looked at so often, a piece at each tick; many less often, so that it takes a twentieth of the time; */
-const ROUND_MS = 200;
-const ROUND_FACTOR = 20;
-/** after somebody was ended sooner: they come again; */
-const ALARMED_ROUND_MS = 40;
+/** All sockets are looked at in rounds (vigilance.ts), a piece at each tick; */
 const PIECE_MS = 2;
 /** and at once when so much more memory is taken; but that takes at most a fifth of the time. */
 const RSS_STEP_BYTES = 32 * 1024 * 1024;
 const PAUSE_FACTOR = 4;
-const REQUEST_WITHIN_MS = 5_000;
 const CLOSE_WITHIN_MS = 2_000;
-/** Of the descriptors: from here on they are counted more often; */
-const BUSY_SHARE = 0.5;
+const AGAIN_MS = 200;
 const BUSY_TICK_MS = 4;
-/** newcomers are refused, and those go who only hold one; */
-const CROWDED_SHARE = 0.7;
-const CROWDED_REQUEST_WITHIN_MS = 200;
-/** and whoever has not asked for anything goes at once. */
-const FULL_SHARE = 0.8;
 const DESCRIPTORS_FEW = 8_000;
 /**
  * Of a peer's data the kernel takes about this ahead of us. The runtime reads all there is of a peer in its turn: with
@@ -71,6 +62,7 @@ export interface WardenOptions {
 export class SocketWarden implements Disposable {
   readonly #options: WardenOptions;
   readonly #limits: UnfinishedLimits;
+  readonly #vigilance = new Vigilance();
   readonly #libc: Libc | undefined;
   readonly #sockets = new Map<string, Socket>();
   /** In the order in which they were closed. */
@@ -78,14 +70,14 @@ export class SocketWarden implements Disposable {
   /** Undefined where it cannot work. */
   readonly #peers: Peers | undefined;
   readonly #refused: RefusedBodies | undefined;
+  readonly #crowding: Crowding | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #isNarrow = false;
-  #roundDue = 0;
+  #tickDue = Infinity;
+  #isInRound = false;
   #roundTook = 0;
   #pauseUntil = 0;
   #rssThen = 0;
-  /** Of the descriptors, in use. */
-  #usedShare = 0;
   #cuts = 0;
   /** Of this tick: why, how many. */
   readonly #told = new Map<string, number>();
@@ -102,6 +94,7 @@ export class SocketWarden implements Disposable {
     }
     this.#peers = new Peers(this.#libc, options.port);
     this.#refused = new RefusedBodies(this.#libc, this.#peers);
+    this.#crowding = new Crowding(this.#libc);
     const { limit } = this.#libc.descriptors();
     if (limit < DESCRIPTORS_FEW) {
       options.log.warn("warden.few_descriptors", {
@@ -118,7 +111,7 @@ export class SocketWarden implements Disposable {
 
   /** Descriptors run short: whoever comes now should go elsewhere. */
   get isCrowded(): boolean {
-    return this.#usedShare > CROWDED_SHARE;
+    return this.#crowding?.isCrowded === true;
   }
 
   get cuts(): number {
@@ -176,16 +169,18 @@ export class SocketWarden implements Disposable {
   #tick(): void {
     guard(this.#options.log, "warden.fault", () => {
       const now = performance.now();
+      this.#vigilance.wasLate(now, now - this.#tickDue);
       if (!this.#isNarrow) this.#narrowInlet();
       this.#endClosed(now);
       this.#refused!.look(now, (fd) => this.#cut(fd, "sends what was refused"));
-      const { limit, lowestFree } = this.#libc!.descriptors();
-      this.#usedShare = lowestFree / limit;
+      this.#crowding!.look();
       this.#look(now);
       for (const [why, count] of this.#told) this.#options.log.info("warden.cut", { why, count });
       this.#told.clear();
     });
-    this.#timer = setTimeout(() => this.#tick(), this.#usedShare > BUSY_SHARE ? BUSY_TICK_MS : TICK_MS);
+    const waitMs = this.#crowding!.isBusy ? BUSY_TICK_MS : TICK_MS;
+    this.#tickDue = performance.now() + waitMs;
+    this.#timer = setTimeout(() => this.#tick(), waitMs);
   }
 
   #narrowInlet(): void {
@@ -209,7 +204,7 @@ export class SocketWarden implements Disposable {
         continue;
       }
       if (this.#cutSocket(socket, "not closed in time")) continue;
-      socket.goneBy = now + ROUND_MS; // the next round finds it
+      socket.goneBy = now + AGAIN_MS; // the next round finds it
       this.#closing.add(socket);
     }
   }
@@ -220,20 +215,21 @@ export class SocketWarden implements Disposable {
     const isNews = now >= this.#pauseUntil && rss > this.#rssThen + RSS_STEP_BYTES;
     if (isNews || this.isCrowded) {
       this.#peers!.visitAll(visitor);
+      this.#isInRound = false;
       this.#pause(now);
     } else {
-      if (now < this.#roundDue) return;
-      const isRound = this.#peers!.visit(PIECE_MS, visitor);
-      this.#roundTook += performance.now() - now;
-      if (!isRound) return;
+      if (!this.#isInRound && !this.#vigilance.isDue(now)) return;
+      this.#isInRound = !this.#peers!.visit(PIECE_MS, visitor);
     }
+    this.#roundTook += performance.now() - now;
+    if (this.#isInRound) return;
     this.#rssThen = rss;
-    const ended = toEnd(this.#sockets.values(), this.#limits);
+    const ended = toEnd(this.#sockets.values(), this.#limits, this.#vigilance.isAttacked(now));
     for (const socket of ended) {
       socket.wasEndless = this.#cutSocket(socket, "a message without end") || socket.wasEndless;
     }
-    const roundMs = ended.length > 0 ? ALARMED_ROUND_MS : ROUND_MS;
-    this.#roundDue = now + Math.max(roundMs, ROUND_FACTOR * this.#roundTook);
+    if (ended.length > 0) this.#vigilance.wasAttacked(now);
+    this.#vigilance.looked(performance.now(), this.#roundTook);
     this.#roundTook = 0;
     if (this.#peers!.count - this.#sockets.size > IDLE_PEERS_MAX) this.#cutIdle(now);
   }
@@ -256,16 +252,9 @@ export class SocketWarden implements Disposable {
     const socket = this.#sockets.get(peer.key);
     if (socket !== undefined) {
       socket.tally.look(now, this.#libc!.bytesReceived(fd), socket.watched.messages());
-    } else if (this.#isTooLate(peer, now)) {
+    } else if (this.#crowding!.isTooLate(peer, now)) {
       this.#cut(fd, "no request in time");
     }
-  }
-
-  /** Of a peer that is no socket. */
-  #isTooLate({ since, askedAt }: Peer, now: number): boolean {
-    if (askedAt !== undefined) return this.isCrowded && now - askedAt >= REQUEST_WITHIN_MS;
-    if (this.#usedShare > FULL_SHARE) return true;
-    return now - since >= (this.isCrowded ? CROWDED_REQUEST_WITHIN_MS : REQUEST_WITHIN_MS);
   }
 
   #cutSocket(socket: Socket, why: string): boolean {

@@ -43,16 +43,20 @@ export class Tally {
 export interface UnfinishedLimits {
   ofOne: number;
   inAll: number;
+  /** While they attack: who is cut comes again, and with others. */
+  inAllAttacked: number;
   forMs: number;
 }
 
 /** Received by the kernel, but not read yet, is at most this (AHEAD_BYTES of the warden, doubled, and what was there before). */
 const KERNEL_HOLDS_BYTES = 1024 * 1024;
-const IN_ALL_BYTES = 96 * 1024 * 1024;
+const IN_ALL_BYTES = 16 * 1024 * 1024;
+const IN_ALL_ATTACKED_BYTES = 4 * 1024 * 1024;
 /** Clients of good faith seldom have more on the way; they are spared whatever happens. */
 const SPARED_BYTES = 64 * 1024;
 /** So many at once and no more: in a turn of its loop the runtime reads 128 times, and the same ones again and again. */
 const MANY = 64;
+const MANY_ATTACKED = 16;
 /** Time for a message: as much as 50 KiB/s takes for the largest, and not less than for 1 MiB. */
 const MS_PER_MIB = 20_000;
 
@@ -60,12 +64,22 @@ export function unfinishedLimits(maxFrameBytes: number): UnfinishedLimits {
   return {
     ofOne: 2 * maxFrameBytes + KERNEL_HOLDS_BYTES,
     inAll: Math.max(IN_ALL_BYTES, 4 * maxFrameBytes),
+    inAllAttacked: Math.max(IN_ALL_ATTACKED_BYTES, 4 * maxFrameBytes),
     forMs: MS_PER_MIB * Math.max(1, maxFrameBytes / 1024 / 1024),
   };
 }
 
-/** Those to end: who alone has too much; and if all together have too much, or are too many, the largest, until half is left. */
-export function toEnd<T extends { tally: Tally }>(sockets: Iterable<T>, limits: UnfinishedLimits): T[] {
+/**
+ * Those to end: who alone has too much; and if all together have too much, or are too many, the largest, until half is
+ * left. `isAttacked`: somebody was ended a moment ago.
+ */
+export function toEnd<T extends { tally: Tally }>(
+  sockets: Iterable<T>,
+  limits: UnfinishedLimits,
+  isAttacked = false,
+): T[] {
+  const inAll = isAttacked ? limits.inAllAttacked : limits.inAll;
+  const many = isAttacked ? MANY_ATTACKED : MANY;
   const ended: T[] = [];
   const large: T[] = [];
   let sum = 0;
@@ -80,10 +94,10 @@ export function toEnd<T extends { tally: Tally }>(sockets: Iterable<T>, limits: 
     }
   }
   let count = large.length;
-  if (sum <= limits.inAll && count <= MANY) return ended;
+  if (sum <= inAll && count <= many) return ended;
   large.sort((a, b) => b.tally.unfinished - a.tally.unfinished);
   for (const socket of large) {
-    if (sum <= limits.inAll / 2 && count <= MANY / 2) break;
+    if (sum <= inAll / 2 && count <= many / 2) break;
     ended.push(socket);
     sum -= socket.tally.unfinished;
     count--;

@@ -24,11 +24,14 @@ import {
   type SessionUses,
 } from "../sockets/command_session.ts";
 import type { FrameListener } from "../sockets/framed_socket.ts";
+import { spread } from "../sockets/spread.ts";
+import { held, type Tarpit } from "../sockets/tarpit.ts";
 import type { NativeSocket } from "./socket.ts";
 
 export interface LoopUses extends SessionUses {
   connections: Connections;
   auth: (token: string) => Promise<Actor>;
+  tarpit: Tarpit;
 }
 
 export interface LoopInit {
@@ -51,6 +54,8 @@ export class CommandLoop implements FrameListener {
   readonly #init: LoopInit;
   readonly #session: CommandSession;
   #state: State = { is: "anonymous", timer: undefined };
+  /** He did no harm here: his token was not taken. */
+  #isRefused = false;
 
   constructor(socket: NativeSocket, uses: LoopUses, init: LoopInit) {
     this.#socket = socket;
@@ -68,7 +73,7 @@ export class CommandLoop implements FrameListener {
     if (actor !== undefined) return void this.#greet(actor);
     this.#state = {
       is: "anonymous",
-      timer: setTimeout(() => this.#socket.closeFor("token"), AUTHENTICATE_WITHIN_MS),
+      timer: setTimeout(() => this.#socket.closeFor("token"), spread(AUTHENTICATE_WITHIN_MS)),
     };
   }
 
@@ -95,7 +100,7 @@ export class CommandLoop implements FrameListener {
   ended(): void {
     const state = this.#state;
     this.#state = { is: "ended" };
-    this.#init.ticket.end(this.#socket.didHarm);
+    this.#init.ticket.end(this.#socket.didHarm && !this.#isRefused);
     if (state.is === "anonymous") clearTimeout(state.timer);
     this.#session.end();
     this.#init.onEnded();
@@ -172,7 +177,9 @@ export class CommandLoop implements FrameListener {
         if (this.#state.is === "opening") this.#state.waiting.push(...signingIn.waiting);
         return greeted;
       },
-      (fault) => {
+      async (fault) => {
+        this.#isRefused = true;
+        await held(this.#uses.tarpit, fault, this.#uses.log);
         this.#session.tellError(this.#reply(id), fault, event);
         const code = fault instanceof ChatError ? fault.code : "internal";
         // only a bad token is final: a key set out of reach, or too many sockets, may pass

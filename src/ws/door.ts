@@ -11,6 +11,7 @@ import type { Caller } from "../sockets/caller.ts";
 import type { SocketUses } from "../sockets/framed_socket.ts";
 import { logFault } from "../sockets/guard.ts";
 import { requireHandshake, WEBSOCKET_VERSION } from "../sockets/handshake.ts";
+import { held } from "../sockets/tarpit.ts";
 import { CommandLoop, type LoopUses } from "./command_loop.ts";
 import { NativeSocket } from "./socket.ts";
 
@@ -54,7 +55,7 @@ export class NativeDoor {
     } catch (fault) {
       native?.abandon();
       ticket?.end();
-      return this.#refuse(fault);
+      return await this.#refuse(fault);
     }
   }
 
@@ -116,10 +117,12 @@ export class NativeDoor {
     return { protocol, actor: token === undefined ? undefined : await this.#options.auth(token) };
   }
 
-  #refuse(fault: unknown): Response {
+  async #refuse(fault: unknown): Promise<Response> {
+    const { tarpit, log } = this.#options;
     const requestId = newRequestId();
+    await held(tarpit, fault, log);
     const told = fault instanceof ChatError ? fault : new ChatError("internal");
-    if (told !== fault) logFault(this.#options.log, "upgrade.fault", fault, { requestId });
+    if (told !== fault) logFault(log, "upgrade.fault", fault, { requestId });
     const response = told.toResponse(requestId);
     if (told.code === "upgrade_required") {
       response.headers.set("upgrade", "websocket");

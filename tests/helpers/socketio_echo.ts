@@ -9,6 +9,7 @@ import { Engine } from "../../src/socketio/engine/engine.ts";
 import { Client, type ClientOptions } from "../../src/socketio/protocol/client.ts";
 import { callerOf } from "../../src/sockets/caller.ts";
 import { SocketWarden } from "../../src/sockets/socket_warden.ts";
+import { Tarpit } from "../../src/sockets/tarpit.ts";
 
 const port = Number(Deno.env.get("PORT") ?? 3000);
 const log = createLog("warn");
@@ -17,6 +18,7 @@ const common = {
   ...{ log, maxFrameBytes, pingIntervalMs: 300, pingTimeoutMs: 200, origins: "*", sidPrefix: "" } as const,
   work: new WorkQueue(0),
   warden: new SocketWarden({ port: () => port, maxFrameBytes, log }),
+  tarpit: new Tarpit(),
 };
 
 const raw = new Engine({

@@ -136,7 +136,7 @@ Deno.test("a client that asks faster than its rate is told rate_limited and when
   target.requireNoFaults();
 });
 
-Deno.test("a client that joins and leaves as fast as it can is held to its rate; the third time it is kept out", async () => {
+Deno.test("a client that joins and leaves as fast as it can is held to its rate; the second time it is kept out", async () => {
   await using target = await startTarget(RATES);
   await using innocents = await target.innocents();
   const { roomId } = innocents;
@@ -145,7 +145,7 @@ Deno.test("a client that joins and leaves as fast as it can is held to its rate;
     textFrame({ event: "leave_room", data: { roomId, membership: true }, id: 2 }),
   );
   const started = performance.now();
-  for (let turn = 0; turn < 3; turn++) {
+  for (let turn = 0; turn < 2; turn++) {
     using mallory = await openAs(target, "mallory");
     for (let pairs = 25; mallory.closeFrame === undefined; pairs += 25) {
       if (!await mallory.write(repeated(pair, 25))) break;
@@ -170,7 +170,7 @@ Deno.test("a client that joins and leaves as fast as it can is held to its rate;
   const [innocent] = innocents.sockets;
   const changes = [...innocent!.events("user_joined"), ...innocent!.events("user_left")]
     .filter((data) => JSON.stringify(data).includes("mallory")).length;
-  ok(changes >= 30 && changes <= 50 + 5 * (seconds + 1), `${changes} changes in ${seconds} s`);
+  ok(changes >= 20 && changes <= 50 + 5 * (seconds + 1), `${changes} changes in ${seconds} s`);
   target.requireNoFaults();
 });
 

@@ -46,7 +46,7 @@ const hostile: Record<string, (target: Target) => Promise<void>> = {
     strictEqual((await socket.readAnswer()).status, 429);
     socket.close();
     strictEqual((await begin(target, "10.1.0.2")).status, 200);
-    for (const end = performance.now() + 8_000; (await begin(target, "10.1.0.1")).status !== 200;) {
+    for (const end = performance.now() + 15_000; (await begin(target, "10.1.0.1")).status !== 200;) {
       ok(performance.now() < end, "The handshakes are never forgotten");
       await pause(100);
     }
@@ -79,13 +79,13 @@ const hostile: Record<string, (target: Target) => Promise<void>> = {
     ok(answered < 150, "They are never too much");
   },
 
-  "who was too much three times is kept out": async (target) => {
+  "who was too much twice is kept out": async (target) => {
     const enter = async () => {
       const socket = await PacketSocket.session(baseOf(target));
       socket.send(`40${JSON.stringify({ token: await signToken("again") })}`);
       return socket;
     };
-    for (let turn = 0; turn < 3; turn++) {
+    for (let turn = 0; turn < 2; turn++) {
       await using socket = await enter();
       ok(String(await socket.next()).startsWith("40"));
       for (let i = 0; i < 2_000; i++) socket.send('42["no such command"]');

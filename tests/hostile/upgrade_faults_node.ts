@@ -14,6 +14,7 @@ import { NativeDoor, type NativeDoorOptions } from "../../src/ws/door.ts";
 import type { FrameListener } from "../../src/sockets/framed_socket.ts";
 import { NativeSocket } from "../../src/ws/socket.ts";
 import { SocketWarden } from "../../src/sockets/socket_warden.ts";
+import { Tarpit } from "../../src/sockets/tarpit.ts";
 
 export class Planted extends Error {
   override readonly name = "Planted";
@@ -57,6 +58,7 @@ function options(over: Record<string, unknown> = {}): NativeDoorOptions {
   });
   return {
     admission,
+    tarpit: new Tarpit(),
     work,
     warden,
     log,
@@ -97,6 +99,7 @@ const FAULTS: Record<string, Record<string, unknown>> = {
   "the ticket's signIn throws": {
     admission: { admit: () => ({ ...ticket, signIn: boom("ticket.signIn") }) },
   },
+  "tarpit.hold throws": { tarpit: { hold: boom("tarpit.hold") }, auth: reject("auth") },
   "work.overloaded throws": { work: but(work, getter("overloaded", "overloaded")) },
   "work.add throws": { work: but(work, { add: boom("work.add") }) },
   "work.drop throws": { work: but(work, { drop: boom("work.drop") }) },

@@ -80,6 +80,7 @@ const REFUSED: Record<string, { status: number; names?: string }> = {
   "auth rejects with undefined": { status: 500 },
   "mayConnectFrom throws": { status: 500, names: "mayConnectFrom" },
   "admission throws": { status: 500, names: "admission" },
+  "tarpit.hold throws": { status: 500, names: "tarpit.hold" },
   "work.overloaded throws": { status: 500, names: "overloaded" },
   "warden.isCrowded throws": { status: 500, names: "isCrowded" },
   "warden.watch throws": { status: 500, names: "warden.watch" },

@@ -11,6 +11,7 @@ import { expandIpv6, openLibc, peerKey } from "../../src/sockets/libc.ts";
 import { Peers } from "../../src/sockets/peers.ts";
 import { SocketWarden } from "../../src/sockets/socket_warden.ts";
 import { Tally, toEnd, unfinishedLimits } from "../../src/sockets/unfinished.ts";
+import { Vigilance } from "../../src/sockets/vigilance.ts";
 import { MIB, pause, startTarget } from "./target.ts";
 
 Deno.test("expandIpv6() and peerKey() have one spelling for every spelling of an address", () => {
@@ -151,11 +152,34 @@ Deno.test("Tally reckons what is unfinished, and toEnd() takes the guilty and th
   const crowd = Array.from({ length: 100 }, () => socket([1_000, 0], [100_000, 0]));
   deepStrictEqual(toEnd(crowd.slice(0, 64), limits), []);
   strictEqual(toEnd(crowd, limits).length, 68);
+  // a moment after somebody was ended, less of both is too much
+  strictEqual(toEnd(crowd.slice(0, 64), limits, true).length, 56);
+  deepStrictEqual(toEnd(crowd.slice(0, 16), limits, true), []);
+  const few = many.slice(0, 5);
+  deepStrictEqual(toEnd(few, limits), []);
+  strictEqual(toEnd(few, limits, true).length, 4);
   // who sends little is spared, however many there are
   deepStrictEqual(toEnd(Array.from({ length: 50_000 }, () => socket([1_000, 0], [60_000, 0])), limits), []);
   // a message takes no longer than 20 s a MiB
   const slow = socket(...Array.from({ length: 22 }, (_, i): [number, number] => [100_000 + i, 0]));
   deepStrictEqual(toEnd([slow], limits), [slow]);
+});
+
+Deno.test("Vigilance looks as often as it may cost: more when late, most while somebody is ended", () => {
+  const vigilance = new Vigilance();
+  const dueAfter = (now: number, tookMs: number): number => {
+    vigilance.looked(now, tookMs);
+    for (let ms = 0;; ms++) if (vigilance.isDue(now + ms)) return ms;
+  };
+  // calm: a hundredth of the time, but 200 ms are enough, unless that is more than a twentieth
+  deepStrictEqual([0.2, 1, 5, 20].map((tookMs) => dueAfter(0, tookMs)), [20, 100, 200, 400]);
+  vigilance.wasLate(10_000, 4);
+  strictEqual(dueAfter(10_000, 5), 200);
+  vigilance.wasLate(10_000, 6);
+  strictEqual(dueAfter(10_000, 5), 100);
+  vigilance.wasAttacked(10_000);
+  deepStrictEqual([dueAfter(10_000, 5), vigilance.isAttacked(10_499)], [25, true]);
+  deepStrictEqual([dueAfter(10_500, 5), vigilance.isAttacked(10_500)], [200, false]);
 });
 
 Deno.test("the warden is on under the permissions of `deno task start`", async () => {

@@ -9,6 +9,7 @@ import { Client, type ClientOptions, ConnectRefused } from "../../src/socketio/p
 import type { ClientSocket } from "../../src/socketio/protocol/client_socket.ts";
 import { callerOf } from "../../src/sockets/caller.ts";
 import { SocketWarden } from "../../src/sockets/socket_warden.ts";
+import { Tarpit } from "../../src/sockets/tarpit.ts";
 import { openSocketIo } from "../helpers/socketio_client.ts";
 
 type Connect = (socket: ClientSocket, auth: Record<string, unknown>) => void;
@@ -28,7 +29,7 @@ function serve(onConnect: Connect): AsyncDisposable & { url: string } {
   };
   const engine: Engine = new Engine({
     ...{ work, warden, maxFrameBytes, log, pingIntervalMs: 25_000, pingTimeoutMs: 20_000 },
-    ...{ origins: "*", sidPrefix: "" },
+    ...{ origins: "*", sidPrefix: "", tarpit: new Tarpit() },
     accept: (session) =>
       new Client(session, { connect, connectWithinMs: 5_000, maxFrameBytes, log, ended: () => {} }),
   });

@@ -10,6 +10,7 @@ import type { Caller } from "../../sockets/caller.ts";
 import type { SocketUses } from "../../sockets/framed_socket.ts";
 import { logFault } from "../../sockets/guard.ts";
 import { requireHandshake } from "../../sockets/handshake.ts";
+import { held, type Tarpit } from "../../sockets/tarpit.ts";
 import { corsHeaders, type Origins, preflight } from "./origins.ts";
 import { EngineRefusal } from "./refusals.ts";
 import { Session, type SessionListener } from "./session.ts";
@@ -19,6 +20,7 @@ export interface EngineOptions extends SocketUses {
   pingIntervalMs: number;
   pingTimeoutMs: number;
   origins: Origins;
+  tarpit: Tarpit;
   /** Begins every sid: where several machines serve one address, it names this one. */
   sidPrefix: string;
   /** A request of a session that is not here; undefined if nobody else can have it. */
@@ -82,6 +84,7 @@ export class Engine {
         response = new Response(await this.#answer(request, caller, session), { headers: TEXT });
       }
     } catch (fault) {
+      await held(this.#options.tarpit, fault, this.#options.log);
       response = this.#refuse(fault);
     }
     for (const [name, value] of corsHeaders(origins, origin)) response.headers.set(name, value);

@@ -8,6 +8,7 @@ import type { Log } from "../../log.ts";
 import { logFault } from "../../sockets/guard.ts";
 import type { MessageData } from "../engine/packets.ts";
 import type { Session, SessionListener } from "../engine/session.ts";
+import { spread } from "../../sockets/spread.ts";
 import { ClientSocket, type SocketListener } from "./client_socket.ts";
 import { ATTACHMENTS_WITHIN_MS, PacketReader, type Read } from "./packet_reader.ts";
 
@@ -181,7 +182,10 @@ export class Client implements SessionListener {
   #expectConnect(): void {
     clearTimeout(this.#connecting);
     if (this.#hasEnded || this.#namespaces.size > 0) return;
-    this.#connecting = setTimeout(() => this.#break("nothing connected"), this.#options.connectWithinMs);
+    this.#connecting = setTimeout(
+      () => this.#break("nothing connected"),
+      spread(this.#options.connectWithinMs),
+    );
   }
 
   #break(reason: string): void {
