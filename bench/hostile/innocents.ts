@@ -24,20 +24,45 @@ export interface InnocentsResult {
 }
 
 const LAG_LOOK_MS = 10;
+const ACCOUNT_MS = 1_000;
+
+/** One of them, and what it has heard: counted and forgotten, or collecting it would take a core from the node. */
+class Innocent {
+  readonly socket: TestSocket;
+  readonly roomId: string;
+  heard = 0;
+  /** Heard twice, or after one that came later. */
+  wrong = 0;
+  #last = 0;
+
+  constructor(socket: TestSocket, roomId: string) {
+    this.socket = socket;
+    this.roomId = roomId;
+  }
+
+  account(): void {
+    for (const { seq } of this.socket.events("message_received")) {
+      if (seq > this.#last) this.heard++;
+      else this.wrong++;
+      this.#last = Math.max(this.#last, seq);
+    }
+    this.socket.pushes.length = 0;
+  }
+}
 
 async function chat(ask: InnocentsAsk, told: Told): Promise<InnocentsResult> {
   const result: InnocentsResult = { acks: [], lags: [], faults: [], closed: 0, missed: 0 };
-  const sockets: { socket: TestSocket; roomId: string }[] = [];
+  const innocents: Innocent[] = [];
   for (const { token, roomId } of ask.seats) {
     const socket = await connectSocket(ask.url, token);
     await socket.call("join_room", { roomId });
-    sockets.push({ socket, roomId });
+    innocents.push(new Innocent(socket, roomId));
   }
   const sent = new Map<string, number>();
   const under = new Set<Promise<unknown>>();
   let turn = 0;
   const timer = setInterval(() => {
-    const { socket, roomId } = sockets[turn++ % sockets.length]!;
+    const { socket, roomId } = innocents[turn++ % innocents.length]!;
     const at = now();
     const sending = socket.call("send_message", { roomId, content: "good day" }).then(
       () => {
@@ -47,7 +72,8 @@ async function chat(ask: InnocentsAsk, told: Told): Promise<InnocentsResult> {
       (fault) => void result.faults.push([at, String(fault)]),
     ).finally(() => under.delete(sending));
     under.add(sending);
-  }, ask.everyMs / sockets.length);
+  }, ask.everyMs / innocents.length);
+  const accountTimer = setInterval(() => innocents.forEach((each) => each.account()), ACCOUNT_MS);
   let due = performance.now() + LAG_LOOK_MS;
   const lagTimer = setInterval(() => {
     result.lags.push([now(), Math.max(0, performance.now() - due)]);
@@ -58,14 +84,14 @@ async function chat(ask: InnocentsAsk, told: Told): Promise<InnocentsResult> {
   await told.next();
   clearInterval(timer);
   clearInterval(lagTimer);
+  clearInterval(accountTimer);
   await Promise.race([Promise.all(under), pause(5_000)]);
   result.faults.push(...[...under].map((): [number, string] => [now(), "no answer"]));
   await pause(1_000);
-  for (const { socket, roomId } of sockets) {
-    if (socket.closed !== undefined) result.closed++;
-    const heard = socket.events("message_received").map(({ seq }) => seq);
-    result.missed += Math.abs((sent.get(roomId) ?? 0) - new Set(heard).size) +
-      heard.length - new Set(heard).size;
+  for (const innocent of innocents) {
+    innocent.account();
+    if (innocent.socket.closed !== undefined) result.closed++;
+    result.missed += Math.abs((sent.get(innocent.roomId) ?? 0) - innocent.heard) + innocent.wrong;
   }
   return result;
 }

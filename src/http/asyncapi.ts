@@ -48,6 +48,9 @@ Give it in one of three ways, never in the address:
 2. a second subprotocol beside \`${limits.SUBPROTOCOL}\`: \`${limits.SUBPROTOCOL_BEARER}<jwt>\` (browsers);
 3. \`authenticate\` as the first command, within ${limits.AUTHENTICATE_WITHIN_MS / 1000} s.
 
+A connection that is refused is answered as REST would: 401 for the token, 429 for too many sockets or for who was
+cut twice in a minute, 503 for a node that is busy or going away; \`Retry-After\` says when to come again.
+
 The first push is \`hello\`. Before the token ends \`token_expiring\` asks for \`authenticate\` with a fresh one.
 
 ## Order
