@@ -3,11 +3,12 @@
  * loop. `main.ts start | dev | migrate | new-epoch`; dev brings its own Postgres.
  */
 import { type Config, readConfig } from "./src/config.ts";
-import { startApp } from "./src/app.ts";
+import { type App, type AppUses, startApp } from "./src/app.ts";
 import { banner } from "./src/banner.ts";
 import { createTokenMaker } from "./src/chat/dev_tokens.ts";
 import { ChatError } from "./src/protocol/errors.ts";
 import { createLog, describeFault, type Log } from "./src/log.ts";
+import { watchProcessFaults } from "./src/process_faults.ts";
 import { migrate, requireMigrated } from "./src/store/migrate.ts";
 import { Database, faultCode, isUnreachable } from "./src/store/database.ts";
 import { renewEpoch } from "./src/store/rooms.ts";
@@ -18,7 +19,8 @@ const LEAVE_MS = 1_500;
 const EMPTY_MS = 200;
 const MIGRATIONS = new URL("./migrations/", import.meta.url);
 
-async function start(config: Config, log: Log): Promise<void> {
+async function start(config: Config, uses: AppUses): Promise<void> {
+  const { log } = uses;
   if (config.bus.is === "memory") {
     log.warn("bus.alone", {
       text:
@@ -31,9 +33,13 @@ async function start(config: Config, log: Log): Promise<void> {
     });
   }
   await requireMigrated(config.database, MIGRATIONS);
-  await using app = await startApp(config, { log });
-  log.info("server.listening", { port: app.port, mode: config.mode, region: config.node.region });
+  await using app = await startApp(config, uses);
+  log.info("server.listening", listeningAt(app, config));
   await untilSignal(config, log);
+}
+
+function listeningAt({ port, metricsPort }: App, { mode, node }: Config): Record<string, unknown> {
+  return { port, ...(metricsPort === undefined ? {} : { metricsPort }), mode, region: node.region };
 }
 
 /** The runtime keeps the idle timers of sockets that were closed while frames of theirs were on the way. */
@@ -57,16 +63,6 @@ async function newEpoch(config: Config, log: Log): Promise<void> {
   log.info("epoch.renewed", { epoch: await renewEpoch(db) });
 }
 
-/** Never relied on: every handler catches its own. */
-function watchFaults(log: Log): void {
-  const told = (event: ErrorEvent | PromiseRejectionEvent): void => {
-    event.preventDefault();
-    log.error("process.fault", describeFault("reason" in event ? event.reason : event.error));
-  };
-  globalThis.addEventListener("error", told);
-  globalThis.addEventListener("unhandledrejection", told);
-}
-
 const SAMPLE_USERS = [{ sub: "ada", name: "Ada" }, { sub: "grace", name: "Grace" }];
 
 async function develop(): Promise<void> {
@@ -80,9 +76,9 @@ async function develop(): Promise<void> {
   });
   const config = readConfig("development", { ...development, filesDir: `${dataDir}/files` });
   const log = createLog(config.logLevel);
-  watchFaults(log);
+  const faults = watchProcessFaults(log);
   await migrate(config.database, MIGRATIONS, log);
-  await using app = await startApp(config, { log });
+  await using app = await startApp(config, { log, faults });
   const makeToken = createTokenMaker(config.jwt);
   if (makeToken !== undefined) {
     const users = await Promise.all(
@@ -91,7 +87,7 @@ async function develop(): Promise<void> {
     const unscanned = config.files.scanning.is === "off";
     say(banner({ port: app.port, seconds: performance.now() / 1000, unscanned, users }));
   }
-  log.info("server.listening", { port: app.port, mode: config.mode, region: config.node.region });
+  log.info("server.listening", listeningAt(app, config));
   await untilSignal(config, log);
 }
 
@@ -99,8 +95,8 @@ async function main(verb: string): Promise<void> {
   if (verb === "dev") return await develop();
   const config = readConfig("production");
   const log = createLog(config.logLevel);
-  watchFaults(log);
-  if (verb === "start") return await start(config, log);
+  const faults = watchProcessFaults(log);
+  if (verb === "start") return await start(config, { log, faults });
   if (verb === "migrate") return void await migrate(config.database, MIGRATIONS, log);
   if (verb === "new-epoch") return await newEpoch(config, log);
   throw new TypeError(`Expected start, dev, migrate or new-epoch, not ${verb}`);

@@ -40,6 +40,8 @@ const SHUTDOWN_MS = 500;
 
 export interface AppUses {
   log: Log;
+  /** How many nobody caught in this process. */
+  faults?: () => number;
   /** In place of the process's own: tests put two nodes on one. */
   bus?: Bus;
   leases?: PresenceLeases;
@@ -120,17 +122,20 @@ export async function startApp(config: Config, uses: AppUses): Promise<App> {
   const warden = parts.use(
     new SocketWarden({ port: () => port, maxFrameBytes: config.socket.maxFrameBytes, log }),
   );
-  metrics.watch({
-    sockets: () => connections.count,
-    uploads: () => uploads?.places.taken ?? 0,
-    lagSeconds: () => work.lagMs / 1_000,
-    residentBytes: () => Deno.memoryUsage().rss,
-  });
   const { hostname, metricsPort } = config.http;
   const metricsServer = metricsPort === undefined
     ? undefined
     : parts.use(serveMetrics(metrics, { hostname, port: metricsPort }));
   const doors = makeDoors({ config, chat, work, warden, auth, mayConnectFrom: mayReadFrom, nodeId, log });
+  metrics.watch({
+    sockets: () => connections.count,
+    uploads: () => uploads?.places.taken ?? 0,
+    lagSeconds: () => work.lagMs / 1_000,
+    residentBytes: () => Deno.memoryUsage().rss,
+    refusalsWaiting: () => doors.refusalsWaiting,
+    cuts: () => warden.cuts,
+    processFaults: uses.faults ?? (() => 0),
+  });
   const http = createHttpApp({
     commands,
     files,

@@ -7,6 +7,13 @@ export interface Gauges {
   uploads: () => number;
   lagSeconds: () => number;
   residentBytes: () => number;
+  refusalsWaiting: () => number;
+}
+
+/** What its part counts itself, from the start of the process. */
+export interface Totals {
+  cuts: () => number;
+  processFaults: () => number;
 }
 
 const PREFIX = "scroll_chat_";
@@ -25,11 +32,14 @@ export class Metrics {
     for (const state of ["clean", "infected", "failed"]) this.verdicts.inc({ state }, 0);
   }
 
-  watch(gauges: Gauges): void {
-    this.#gauge("sockets", "Sockets that are signed in", gauges.sockets);
-    this.#gauge("uploads_under_way", "Bodies of uploads that are being read", gauges.uploads);
-    this.#gauge("event_loop_lag_seconds", "How late the event loop was at the last look", gauges.lagSeconds);
-    this.#gauge("resident_bytes", "Memory of the process", gauges.residentBytes);
+  watch(parts: Gauges & Totals): void {
+    this.#gauge("sockets", "Sockets that are signed in", parts.sockets);
+    this.#gauge("uploads_under_way", "Bodies of uploads that are being read", parts.uploads);
+    this.#gauge("event_loop_lag_seconds", "How late the event loop was at the last look", parts.lagSeconds);
+    this.#gauge("resident_bytes", "Memory of the process", parts.residentBytes);
+    this.#gauge("refusals_waiting", "Refusals of sockets that are told later", parts.refusalsWaiting);
+    this.#total("connections_cut_total", "Connections that the warden reset", parts.cuts);
+    this.#total("process_faults_total", "Faults that nobody caught", parts.processFaults);
   }
 
   #gauge(name: string, help: string, read: () => number): void {
@@ -39,6 +49,18 @@ export class Metrics {
       registers: [this.#registry],
       collect() {
         this.set(read());
+      },
+    });
+  }
+
+  #total(name: string, help: string, read: () => number): void {
+    new Counter({
+      name: PREFIX + name,
+      help,
+      registers: [this.#registry],
+      collect() {
+        this.reset();
+        this.inc(read());
       },
     });
   }

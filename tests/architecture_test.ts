@@ -9,6 +9,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   protocol: [],
   log: [],
   metrics: [],
+  process_faults: ["log"],
   config: ["config"],
   banner: [],
   store: ["protocol", "log", "metrics", "type config"],

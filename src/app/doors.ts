@@ -27,6 +27,8 @@ export interface DoorUses {
 export interface Doors {
   /** Undefined if the address is none of theirs. */
   handle(pathname: string, request: Request, caller: Caller): Promise<Response> | undefined;
+  /** Of sockets, that will be told later. */
+  readonly refusalsWaiting: number;
   /** No new sockets from now on; those that never signed in go at once. */
   drain(): void;
   /** Settles when no socket is left. */
@@ -66,6 +68,9 @@ export function makeDoors(uses: DoorUses): Doors {
       if (pathname === "/ws") return native.upgrade(request, caller);
       if (pathname === "/socket.io/" || pathname === "/socket.io") return socketIo.handle(request, caller);
       return undefined;
+    },
+    get refusalsWaiting() {
+      return tarpit.waiting;
     },
     drain: () => {
       tarpit.drain();
