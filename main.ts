@@ -7,7 +7,7 @@ import { type App, type AppUses, startApp } from "./src/app.ts";
 import { banner } from "./src/banner.ts";
 import { createTokenMaker } from "./src/chat/dev_tokens.ts";
 import { ChatError } from "./src/protocol/errors.ts";
-import { createLog, describeFault, type Log } from "./src/log.ts";
+import { createLog, type Log } from "./src/log.ts";
 import { watchProcessFaults } from "./src/process_faults.ts";
 import { migrate, requireMigrated } from "./src/store/migrate.ts";
 import { Database, faultCode, isUnreachable } from "./src/store/database.ts";

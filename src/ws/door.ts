@@ -65,13 +65,14 @@ export class NativeDoor {
     try {
       upgrade = Deno.upgradeWebSocket(request, {
         idleTimeout: this.#options.idleTimeoutS,
-        ...(protocol === undefined ? {} : { protocol }),
       });
     } catch (fault) {
       throw new ChatError("invalid_request", "The request is not a WebSocket handshake", undefined, {
         cause: fault,
       });
     }
+    // its own option for it knows offers with a blank after the comma alone; the `ws` of Node sends none
+    if (protocol !== undefined) upgrade.response.headers.set("sec-websocket-protocol", protocol);
     native.attach(upgrade.socket);
     return upgrade.response;
   }

@@ -52,6 +52,8 @@ Deno.test("NativeDoor refuses a bad token or protocol before the upgrade, in the
     [{ authorization: `Bearer ${token}` }, 101, undefined],
     [{ "sec-websocket-protocol": `${SUBPROTOCOL}, bearer.${token}` }, 101, undefined],
     [{ "sec-websocket-protocol": `other, ${SUBPROTOCOL}` }, 101, undefined],
+    [{ "sec-websocket-protocol": `${SUBPROTOCOL},bearer.${token}` }, 101, undefined], // as the `ws` of Node
+    [{ "sec-websocket-protocol": `bearer.${token} ,\t${SUBPROTOCOL}` }, 101, undefined],
     [{ authorization: `Bearer x` }, 401, "unauthenticated"],
     [{ authorization: `Bearer ${old}` }, 401, "token_expired"],
     [{ "sec-websocket-protocol": `${SUBPROTOCOL}, bearer.x` }, 401, "unauthenticated"],
