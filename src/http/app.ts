@@ -45,6 +45,7 @@ export function createHttpApp(options: HttpOptions): Hono {
     ],
     maxAge: 600,
   }));
+  app.get("/", (c) => c.redirect("api/chat/docs/")); // whoever opens the address looks for what is here
   app.get("/healthz", (c) => c.json({ status: "ok" }));
   app.get("/readyz", async (c) => {
     const faults = await options.readiness();

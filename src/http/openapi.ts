@@ -120,7 +120,10 @@ function operation(
   const body = {
     required: requiredInBody.length > 0,
     content: {
-      ...jsonContent(bodySchema).content,
+      "application/json": {
+        schema: bodySchema,
+        ...(command.example === undefined ? {} : { example: command.example }),
+      },
       ...(command.form ? formContent(bodySchema, components) : {}),
     },
   };

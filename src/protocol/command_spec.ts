@@ -25,6 +25,8 @@ export interface CommandSpec<I extends z.ZodType = z.ZodType, O extends z.ZodTyp
   input: I;
   output: O;
   rest: RestBinding | undefined;
+  /** A body of REST that works as it is, but for ids, to try the command with. */
+  example: Partial<z.input<I>> | undefined;
   /** REST also takes it as a form with files in the field `attachments`. */
   form: boolean;
   /** May run beside others of its connection; all the rest wait for what that connection asked before. */
@@ -32,8 +34,9 @@ export interface CommandSpec<I extends z.ZodType = z.ZodType, O extends z.ZodTyp
 }
 
 export function define<I extends z.ZodType, O extends z.ZodType>(
-  spec: Omit<CommandSpec<I, O>, "rest" | "form" | "concurrent"> & {
+  spec: Omit<CommandSpec<I, O>, "rest" | "example" | "form" | "concurrent"> & {
     rest?: [RestBinding["method"], string, 201?];
+    example?: Partial<z.input<I>>;
     form?: boolean;
     concurrent?: boolean;
   },
@@ -42,9 +45,12 @@ export function define<I extends z.ZodType, O extends z.ZodType>(
   const rest: RestBinding | undefined = method === undefined || path === undefined
     ? undefined
     : { method, path: `/api/chat${path}`, status: status ?? 200 };
-  return { ...spec, rest, form: spec.form ?? false, concurrent: spec.concurrent ?? false };
+  const { example, form = false, concurrent = false } = spec;
+  return { ...spec, rest, example, form, concurrent };
 }
 
+/** In an example, where a reader puts an id of their own. */
+export const EXAMPLE_ID = "01890a5d-ac96-774b-bcce-b302099a8057";
 /** Of every list that goes on with a cursor. */
 export const page = { limit: s.pageLimit, cursor: s.cursor.optional() };
 export const nextCursor = z.string().nullable();

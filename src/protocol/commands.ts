@@ -34,6 +34,7 @@ export const commands = {
     summary:
       "What changed in all of your rooms since the positions you have, rooms gone and new; on a socket also hear them",
     rest: ["POST", "/sync"],
+    example: { positions: {} },
     input: z.strictObject({
       positions: z.record(s.roomId as unknown as z.ZodString, s.position).default({}).refine(
         (positions) => Object.keys(positions).length <= limits.SYNC_POSITIONS_MAX,

@@ -1,6 +1,6 @@
 /** The commands on messages, of rooms and direct. */
 import { z } from "zod";
-import { define, minSeq, nextCursor, page } from "./command_spec.ts";
+import { define, EXAMPLE_ID, minSeq, nextCursor, page } from "./command_spec.ts";
 import { attachmentIds } from "./file_commands.ts";
 import { MESSAGE_TYPES } from "./models.ts";
 import * as s from "./schemas.ts";
@@ -36,6 +36,7 @@ export const messageCommands = {
     tag: "messages",
     summary: "Send a message. The same clientMessageId again is answered with the message as it is now",
     rest: ["POST", "/messages", 201],
+    example: { roomId: EXAMPLE_ID, content: "Hello, world!" },
     input: z.strictObject({ roomId: s.roomId, ...outgoing }),
     output: messageAnswer,
     form: true,
@@ -53,6 +54,7 @@ export const messageCommands = {
     tag: "messages",
     summary: "Edit your own message",
     rest: ["PUT", "/messages/:messageId"],
+    example: { content: "Hello, everybody!" },
     input: z.strictObject({
       messageId: s.messageId,
       content: s.prose(100_000),
@@ -71,6 +73,7 @@ export const messageCommands = {
     tag: "direct messages",
     summary: "Send a direct message",
     rest: ["POST", "/direct-messages", 201],
+    example: { recipientId: "grace", content: "Hello, Grace!" },
     input: z.strictObject({ recipientId: s.userId, ...outgoing }),
     output: z.strictObject({ message: s.directMessage }),
     form: true,

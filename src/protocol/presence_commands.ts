@@ -27,6 +27,7 @@ export const presenceCommands = {
     summary:
       "Choose how you are shown on all of your devices, and a line of your own beside it (null takes it away)",
     rest: ["PUT", "/status"],
+    example: { status: "busy", customStatus: { text: "In a lecture" } },
     input: z.strictObject({
       status: z.enum(STATUS_CHOICES).optional(),
       customStatus: customStatus.nullable().optional(),

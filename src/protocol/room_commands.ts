@@ -16,6 +16,7 @@ export const roomCommands = {
     tag: "rooms",
     summary: "Make a room; its creator is its owner",
     rest: ["POST", "/rooms", 201],
+    example: { name: "Study Group", type: "STUDY_GROUP" },
     input: z.strictObject({
       name: s.line(1, limits.ROOM_NAME_MAX),
       type: z.enum(["PUBLIC", "PRIVATE", "COURSE", "STUDY_GROUP"]).default("PUBLIC"),
@@ -59,6 +60,7 @@ export const roomCommands = {
     tag: "rooms",
     summary: "Change a room's fields",
     rest: ["PATCH", "/rooms/:roomId"],
+    example: { description: "Thursdays at five" },
     input: z.strictObject({
       roomId: s.roomId,
       name: s.line(1, limits.ROOM_NAME_MAX).optional(),
@@ -82,6 +84,7 @@ export const roomCommands = {
     tag: "members",
     summary: "Become a member. On a socket: hear the room from now on, after what changed since `since`",
     rest: ["POST", "/rooms/:roomId/join"],
+    example: {},
     input: z.strictObject({ roomId: s.roomId, since: s.position.optional() }),
     output: s.catchUp,
   }),
@@ -89,6 +92,7 @@ export const roomCommands = {
     tag: "members",
     summary: "End the membership. On a socket: only stop hearing the room, unless `membership` is true",
     rest: ["POST", "/rooms/:roomId/leave"],
+    example: {},
     input: z.strictObject({ roomId: s.roomId, membership: z.boolean().optional() }),
     output: z.strictObject({ roomId: z.uuid() }),
   }),
@@ -109,6 +113,7 @@ export const roomCommands = {
     tag: "members",
     summary: "Bring a user into a room",
     rest: ["POST", "/rooms/:roomId/members", 201],
+    example: { userId: "grace" },
     input: z.strictObject({
       roomId: s.roomId,
       userId: s.userId,
@@ -120,6 +125,7 @@ export const roomCommands = {
     tag: "members",
     summary: "Change a member's role, mute or unmute, ban (isBlocked) or lift a ban",
     rest: ["PATCH", "/rooms/:roomId/members/:userId"],
+    example: { role: "MODERATOR" },
     input: z.strictObject({
       roomId: s.roomId,
       userId: s.userId,
