@@ -102,10 +102,17 @@ async function main(verb: string): Promise<void> {
   throw new TypeError(`Expected start, dev, migrate or new-epoch, not ${verb}`);
 }
 
+/** What the system says of an address that nothing can listen at. */
+const NOT_HERE =
+  /^(failed to lookup address|Cannot assign requested address|Can't assign requested address)/i;
+
 /** One line where the cause is outside; with the stack where it is ours. */
 function explain(fault: unknown): string {
   if (fault instanceof Deno.errors.AddrInUse) {
-    return `The port ${Deno.env.get("PORT") ?? 3001} is taken: choose another with PORT`;
+    const [port, metrics] = [Deno.env.get("PORT") ?? "3001", Deno.env.get("METRICS_PORT")];
+    return metrics === undefined
+      ? `The port ${port} is taken: choose another with PORT`
+      : `A port of these is taken: ${port} (PORT), ${metrics} (METRICS_PORT)`;
   }
   if (fault instanceof Deno.errors.NotCapable && Deno.env.get("FILES_DIR") !== undefined) {
     return `FILES_DIR: ${fault.message}. \`deno task start\` may write to .data/files alone`;
@@ -113,6 +120,9 @@ function explain(fault: unknown): string {
   if (fault instanceof TypeError || fault instanceof ChatError) return fault.message;
   if (fault instanceof Error && fault.name === "EmbeddedPostgresInUse") return fault.message;
   if (isUnreachable(fault)) return `The database cannot be reached: ${faultCode(fault)}`;
+  if (fault instanceof Error && Deno.env.has("HOST") && NOT_HERE.test(fault.message)) {
+    return `HOST must be an address of this machine: ${fault.message}`;
+  }
   return Deno.inspect(fault);
 }
 

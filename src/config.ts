@@ -77,6 +77,14 @@ export interface Defaults {
   port?: number;
 }
 
+/** As a browser writes it: with a path, or a slash at its end, it would never be equal to one. */
+function isOrigin(text: string): boolean {
+  if (text === "*") return true;
+  if (!/^[a-z][a-z0-9+.-]*:\/\/[^\s/?#@*]+$/.test(text) || !URL.canParse(text)) return false;
+  const { origin } = new URL(text);
+  return origin === "null" || origin === text; // null: of apps and extensions
+}
+
 /** Throws a TypeError that lists every fault of the environment, one a line. */
 export function readConfig(
   mode: Mode,
@@ -95,7 +103,10 @@ export function readConfig(
         ? undefined
         : from.integer("METRICS_PORT", 0, 0, 65_535),
       publicUrl: from.url("PUBLIC_URL", ["http:", "https:"]),
-      corsOrigins: from.list("CORS_ORIGIN", ["http://localhost:3000", "http://localhost:5173"]),
+      corsOrigins: from.list("CORS_ORIGIN", ["http://localhost:3000", "http://localhost:5173"], {
+        fits: isOrigin,
+        like: "https://www.example.edu or *",
+      }),
       drainMs: from.integer("DRAIN_TIMEOUT", 8_000, 0, 600_000),
     },
     socket: {

@@ -28,6 +28,23 @@ Deno.test("start says which of JWT_SECRET, JWT_JWKS_URL and DATABASE_URL are mis
   match(text, /JWT_SECRET or JWT_JWKS_URL is missing/);
 });
 
+Deno.test("an address that cannot be listened at is told by the names of its variables", async () => {
+  await using database = await createTestDatabase();
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const port = String(taken.addr.port);
+  const cases: [Record<string, string>, RegExp][] = [
+    [{ PORT: port }, new RegExp(`^The port ${port} is taken: choose another with PORT$`)],
+    [{ PORT: "0", METRICS_PORT: port }, new RegExp(`${port} \\(METRICS_PORT\\)$`)],
+    [{ PORT: "0", HOST: "nobody.invalid" }, /^HOST must be an address of this machine/],
+  ];
+  await Promise.all(cases.map(async ([env, told]) => {
+    const known = { DATABASE_URL: database.url, JWT_SECRET: "x".repeat(32), HOST: "127.0.0.1" };
+    const { code, stderr } = await (await spawnTask("start", { ...known, ...env })).output();
+    strictEqual(code, 1);
+    match(new TextDecoder().decode(stderr).trim(), told);
+  }));
+});
+
 Deno.test("SIGTERM with 100 sockets and sends under way: what was acked is stored, sockets close with 1012, exit 0", async () => {
   await using database = await createTestDatabase();
   await using node = await startNodeProcess(database.url);

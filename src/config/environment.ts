@@ -46,9 +46,17 @@ export class EnvironmentReader {
     return fallback;
   }
 
-  list(name: string, fallback: readonly string[]): readonly string[] {
+  list(
+    name: string,
+    fallback: readonly string[],
+    of: { fits: (item: string) => boolean; like: string } = { fits: () => true, like: "" },
+  ): readonly string[] {
     const items = this.optional(name)?.split(",").map((item) => item.trim()).filter((item) => item !== "");
-    return items === undefined || items.length === 0 ? fallback : items;
+    if (items === undefined || items.length === 0) return fallback;
+    for (const item of items.filter((item) => !of.fits(item))) {
+      this.fault(name, `must be like ${of.like}, not "${item}"`);
+    }
+    return items;
   }
 
   oneOf<T extends string>(name: string, choices: readonly T[], fallback: T): T {

@@ -30,6 +30,7 @@ export interface FilesConfig {
 }
 
 const TYPES = ["image/*", "application/pdf", "text/*", "video/*", "audio/*"];
+const TYPE = /^(\*|\*\/\*|[a-z0-9][\w!#$&^.+-]*\/(\*|[a-z0-9][\w!#$&^.+-]*))$/i;
 const GIB = 1024 * 1024 * 1024;
 
 /** `folder`: where files lie unless something else is said. */
@@ -39,7 +40,10 @@ export function readFiles(
 ): FilesConfig {
   return {
     maxBytes: from.integer("CHAT_MAX_ATTACHMENT_SIZE", 10 * 1024 * 1024, 1, 5 * GIB),
-    allowedTypes: from.list("CHAT_ALLOWED_FILE_TYPES", TYPES),
+    allowedTypes: from.list("CHAT_ALLOWED_FILE_TYPES", TYPES, {
+      fits: (item) => TYPE.test(item),
+      like: "image/png, image/* or *",
+    }),
     quotaBytes: from.integer("CHAT_UPLOAD_QUOTA_PER_DAY", GIB, 0, 1_000 * GIB),
     store: readStore(from, folder),
     scanning: readScanning(from, isDevelopment),

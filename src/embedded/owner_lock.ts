@@ -25,7 +25,9 @@ export class EmbeddedPostgresInUse extends Error {
     const who = pid === 0 ? "another process" : `process ${pid}`;
     const age = since === undefined ? "" : ` (running since ${since})`;
     const stop = pid === 0 ? "Stop it" : `Stop it first (kill ${pid})`;
-    super(`The database in ${dataDir} is in use by ${who}${age}. ${stop}, or use another data folder.`);
+    super(
+      `The database in ${dataDir} is in use by ${who}${age}. ${stop}, or use another data folder (SCROLL_DATA_DIR).`,
+    );
     this.pid = pid;
   }
 }
@@ -75,7 +77,7 @@ async function open(path: string): Promise<Deno.FsFile> {
     if (!(error instanceof Deno.errors.PermissionDenied)) throw error;
     throw new Error(
       `Cannot write ${path}: it belongs to another user, perhaps because an earlier run was root. ` +
-        "Run as that user, give the folder to this user (chown -R), or use another data folder.",
+        "Run as that user, give the folder to this user (chown -R), or use another data folder (SCROLL_DATA_DIR).",
       { cause: error },
     );
   }

@@ -1,5 +1,5 @@
 /** What files are: real ones of many kinds, programs under any name, files that are two things, and any bytes at all. */
-import { deepStrictEqual, ok, strictEqual, throws } from "node:assert/strict";
+import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import fc from "fast-check";
 import { type AllowedTypes, HEAD_BYTES, inspectHead, parseAllowedTypes } from "../../src/files/file_kind.ts";
 import { FileRefused } from "../../src/files/file_refused.ts";
@@ -208,7 +208,7 @@ Deno.test("inspectHead() names what is allowed when it refuses", async () => {
   strictEqual(fault.message.includes("application/zip") && fault.message.includes("image/*"), true);
 });
 
-Deno.test("parseAllowedTypes() takes types and wildcards, and names what is neither", () => {
+Deno.test("parseAllowedTypes() takes types and wildcards", () => {
   const some = parseAllowedTypes([" Image/* ", "application/x-zip-compressed", ""]);
   const types = [
     "image/png",
@@ -225,13 +225,6 @@ Deno.test("parseAllowedTypes() takes types and wildcards, and names what is neit
   ]);
   strictEqual(parseAllowedTypes(["*/*"]).allows("a/b"), true);
   strictEqual(parseAllowedTypes([]).allows("text/plain"), false);
-  for (const wrong of ["image", "*/png", "image/", "/png", "image/*/x", "image/p*", "a b/c", ".png"]) {
-    throws(
-      () => parseAllowedTypes(["text/plain", wrong]),
-      (error) => String(error).includes(`"${wrong}"`),
-      wrong,
-    );
-  }
 });
 
 Deno.test("inspectHead() of any bytes: a kind or a refusal, and soon", async () => {
