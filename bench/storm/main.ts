@@ -4,8 +4,9 @@
  */
 import postgres from "postgres";
 import { startEmbeddedPostgres } from "../../src/embedded/postgres.ts";
+import { readLines } from "../../tests/helpers/child_process.ts";
 import { createTestDatabase } from "../../tests/helpers/databases.ts";
-import { readLines, startNodeProcess } from "../../tests/helpers/node_process.ts";
+import { startNodeProcess } from "../../tests/helpers/node_process.ts";
 import { RedisServer } from "../../tests/helpers/redis.ts";
 import { signToken } from "../../tests/helpers/test_app.ts";
 import { TestFolder } from "../../tests/embedded/owner.ts";

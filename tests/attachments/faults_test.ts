@@ -125,8 +125,7 @@ Deno.test("a node that is killed in the middle of an upload leaves nothing that 
   const upload = new EndlessUpload(node.url, ada.token, roomId);
   await until(() => isUploading(database), "an upload");
   await until(async () => (await filesIn(ROOT + folder)).length === 2, "an unfinished file");
-  node.kill("SIGKILL");
-  await node.status;
+  await node.end();
   await upload.hangUp();
   await using next = await startFilesApp({ database, folder: ROOT + folder });
   await next.app.app.collector?.collect(AT_ONCE);

@@ -21,8 +21,7 @@ Deno.test("two nodes on one Postgres without REDIS_URL: an error in both logs, n
     strictEqual(status, 503);
     match(text, /without a shared bus/);
   }
-  first.kill("SIGKILL");
-  await first.status;
+  await first.end();
   const isReady = async () => (await readiness(second)).status === 200;
   await until(isReady, FORGOTTEN_WITHIN_MS, "the other one to be ready");
 });
@@ -32,8 +31,7 @@ Deno.test("a node killed and restarted under its HOSTNAME is ready at once, with
   const env = { HOSTNAME: "machine-1", PORT: String(steadyPort()) };
   await using first = await startNodeProcess(database.url, env);
   strictEqual((await readiness(first)).status, 200);
-  first.kill("SIGKILL");
-  await first.status;
+  await first.end();
   await using second = await startNodeProcess(database.url, env);
   const seen = new Set<number>();
   const end = performance.now() + 6_000; // past its second beat

@@ -8,6 +8,8 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stopLeftoverPostgres } from "../../src/embedded/postgres.ts";
+import { endChild } from "../helpers/child_process.ts";
+import { withDeadline } from "../helpers/deadline.ts";
 import type { OwnerLine } from "./owner_process.ts";
 
 const PATIENCE_MS = 30_000;
@@ -85,8 +87,8 @@ export class OwnerProcess implements AsyncDisposable {
   /** The next line of this kind; an owner that says nothing for long is taken to hang. */
   async next<Kind extends OwnerLine["is"]>(kind: Kind): Promise<OwnerLine & { is: Kind }> {
     for (;;) {
-      using patience = timeLimit(PATIENCE_MS, `the owner hangs after ${JSON.stringify(this.heard)}`);
-      const { value, done } = await Promise.race([this.#lines.next(), patience.passed]);
+      const what = () => `"${kind}" after ${JSON.stringify(this.heard)}`;
+      const { value, done } = await withDeadline(this.#lines.next(), PATIENCE_MS, what);
       ok(!done, `the owner said ${JSON.stringify(this.heard)} and nothing of "${kind}"`);
       this.heard.push(value);
       if (value.is === kind) return value as OwnerLine & { is: Kind };
@@ -99,26 +101,14 @@ export class OwnerProcess implements AsyncDisposable {
   }
 
   async kill(): Promise<void> {
-    this.#child.kill("SIGKILL");
-    await this.#child.status;
+    await endChild(this.#child);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    try {
-      this.#child.kill("SIGKILL");
-    } catch {
-      // It has ended.
-    }
+    await this.kill();
     await this.#child.stdin.close().catch(() => {});
-    await this.#child.status;
     await this.#lines.return?.();
   }
-}
-
-function timeLimit(ms: number, reason: string): Disposable & { passed: Promise<never> } {
-  const { promise, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error(reason)), ms);
-  return { passed: promise, [Symbol.dispose]: () => clearTimeout(timer) };
 }
 
 async function* readLines(from: ReadableStream<Uint8Array>): AsyncGenerator<OwnerLine> {

@@ -2,8 +2,7 @@
  * A node of a fault test: a place on a port of its own where a process runs, is ended and comes back. The process is what
  * `deno task start` starts; or, to prove the checker, one that neither repairs nor sweeps.
  */
-import { JWT_SECRET } from "../helpers/test_app.ts";
-import { type NodeProcess, readLines, startNodeProcess } from "../helpers/node_process.ts";
+import { type NodeProcess, startNodeProcess } from "../helpers/node_process.ts";
 import { FaultProxy } from "./fault_proxy.ts";
 import { steadyPort } from "./ports.ts";
 import { rssMiB, signal } from "./processes.ts";
@@ -89,15 +88,13 @@ export class NodeSlot implements AsyncDisposable {
 
   async kill(): Promise<void> {
     this.wasEnded = true;
-    this.process?.kill("SIGKILL");
-    await this.process?.status;
+    await this.process?.end();
   }
 
   /** Ends as a deploy ends it; what it exits with. */
   async terminate(): Promise<number> {
     this.wasEnded = true;
-    this.process?.kill("SIGTERM");
-    return (await this.process?.status)?.code ?? -1;
+    return (await this.process?.end("SIGTERM"))?.code ?? -1;
   }
 
   async isAlive(): Promise<boolean> {
@@ -148,41 +145,10 @@ async function startBroken(databaseUrl: string, env: Record<string, string>): Pr
   );
   const map = await Deno.makeTempFile({ prefix: "scroll-chat-broken-", suffix: ".json" });
   await Deno.writeTextFile(map, JSON.stringify({ imports: { ...imports, ...folders, ...replaced } }));
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--quiet", "--import-map", map, "main.ts", "start"],
-    cwd: ROOT,
-    clearEnv: true,
-    env: {
-      PATH: Deno.env.get("PATH") ?? "",
-      HOME: Deno.env.get("HOME") ?? "",
-      ...{ DATABASE_URL: databaseUrl, JWT_SECRET, HOST: "127.0.0.1", ...env },
-    },
-    ...{ stdin: "null", stdout: "piped", stderr: "piped" },
-  }).spawn();
-  const lines: string[] = [];
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const readers = [child.stdout, child.stderr].map((stream) =>
-    readLines(stream, (line) => {
-      lines.push(line);
-      if (line.includes('"server.listening"')) resolve();
-    })
-  );
-  void child.status.then(({ code }) => reject(new Error(`It ended with ${code}:\n${lines.join("\n")}`)));
-  await promise.finally(() => Deno.remove(map));
-  return {
-    url: "",
-    pid: child.pid,
-    status: child.status,
-    lines,
-    kill: (name) => child.kill(name),
-    [Symbol.asyncDispose]: async () => {
-      try {
-        child.kill("SIGKILL");
-      } catch {
-        // it has ended
-      }
-      await child.status;
-      await Promise.all(readers);
-    },
-  };
+  const command = [Deno.execPath(), "run", "-A", "--quiet", "--import-map", map, "main.ts", "start"];
+  try {
+    return await startNodeProcess(databaseUrl, env, command);
+  } finally {
+    await Deno.remove(map);
+  }
 }

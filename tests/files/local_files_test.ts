@@ -1,5 +1,6 @@
 /** The store in a folder: the suite of all stores, and what only a disk can do. */
 import { deepStrictEqual, rejects, strictEqual } from "node:assert/strict";
+import { endChild } from "../helpers/child_process.ts";
 import { mountSmallDisk } from "../helpers/small_disk.ts";
 import { join } from "node:path";
 import { newFileKey, StoreFull, StoreUnavailable } from "../../src/files/file_store.ts";
@@ -67,8 +68,7 @@ Deno.test("LocalFiles.open() removes what a killed store left, and nothing of on
     strictEqual(await folder.inside(), 1); // its owner lives
     strictEqual(await store.removeUnfinished(), 0);
   }
-  child.kill("SIGKILL");
-  await child.status;
+  await endChild(child);
   await reader.cancel();
   await using store = await LocalFiles.open(folder.path);
   strictEqual(await folder.inside(), 0);

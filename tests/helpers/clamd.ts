@@ -3,8 +3,8 @@
  * instead of the official database. As whoever runs the tests; ends with the test, killed by its pid.
  */
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { TEST_VIRUS } from "../../src/files/test_virus.ts";
+import { ServerProcess } from "./child_process.ts";
 import { ensureCommand, findCommand } from "./debian.ts";
 import { freePort } from "./redis.ts";
 
@@ -17,7 +17,7 @@ const CHUNK = 64 * 1024;
 export class Clamd implements AsyncDisposable {
   readonly port: number;
   readonly #folder: string;
-  #child: Deno.ChildProcess | undefined;
+  readonly #process = new ServerProcess("clamd");
 
   private constructor(port: number, folder: string) {
     this.port = port;
@@ -62,17 +62,11 @@ export class Clamd implements AsyncDisposable {
   async restart(): Promise<void> {
     const program = await findCommand("clamd");
     if (program === undefined) throw new Error("There is no clamd");
-    this.#child = new Deno.Command(program, {
-      args: [`--config-file=${join(this.#folder, "clamd.conf")}`],
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-    for (let turn = 0; turn < 400; turn++) {
-      if (await this.#ping().catch(() => false)) return;
-      await sleep(25);
-    }
-    throw new Error(`clamd does not answer on port ${this.port}`);
+    await this.#process.start(
+      program,
+      [`--config-file=${join(this.#folder, "clamd.conf")}`],
+      () => this.#ping(),
+    );
   }
 
   async #ping(): Promise<boolean> {
@@ -100,24 +94,8 @@ export class Clamd implements AsyncDisposable {
     return (await lineOf(connection)).replace(/^stream: /, "");
   }
 
-  async kill(signal: Deno.Signal = "SIGKILL"): Promise<void> {
-    const child = this.#child;
-    this.#child = undefined;
-    try {
-      child?.kill(signal);
-    } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // it has ended by itself
-    }
-    await child?.status;
-  }
-
-  /** Stands still, with its connections open. */
-  pause(): void {
-    this.#child?.kill("SIGSTOP");
-  }
-
-  resume(): void {
-    this.#child?.kill("SIGCONT");
+  kill(signal?: Deno.Signal): Promise<void> {
+    return this.#process.kill(signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

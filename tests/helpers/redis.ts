@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { ServerProcess } from "./child_process.ts";
 import { ensureCommand, findCommand } from "./debian.ts";
 
 /** A port that nobody has; a cluster's node also takes the one 10,000 above it. */
@@ -16,7 +17,7 @@ export class RedisServer implements AsyncDisposable {
   readonly port: number;
   readonly #folder: string;
   readonly #options: readonly string[];
-  #child: Deno.ChildProcess | undefined;
+  readonly #process = new ServerProcess("Redis");
 
   private constructor(port: number, folder: string, options: readonly string[]) {
     this.port = port;
@@ -36,28 +37,18 @@ export class RedisServer implements AsyncDisposable {
   }
 
   get pid(): number {
-    if (this.#child === undefined) throw new Error("Redis does not run");
-    return this.#child.pid;
+    return this.#process.pid;
   }
 
   /** With nothing in it; answers pings once this settles. */
   async restart(): Promise<void> {
     const program = await findCommand("redis-server");
     if (program === undefined) throw new Error("There is no redis-server");
-    this.#child = new Deno.Command(program, {
-      args: [
-        ...["--port", String(this.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
-        ...["--dir", this.#folder, "--daemonize", "no", "--loglevel", "warning", ...this.#options],
-      ],
-      stdin: "null",
-      stdout: "null",
-      stderr: "null",
-    }).spawn();
-    for (let turn = 0; turn < 200; turn++) {
-      if (await this.command("PING").catch(() => "") === "+PONG") return;
-      await sleep(25);
-    }
-    throw new Error(`Redis does not answer on port ${this.port}`);
+    const args = [
+      ...["--port", String(this.port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
+      ...["--dir", this.#folder, "--daemonize", "no", "--loglevel", "warning", ...this.#options],
+    ];
+    await this.#process.start(program, args, async () => await this.command("PING") === "+PONG");
   }
 
   /** One command in the server's own inline form; the first line of the answer. */
@@ -86,20 +77,17 @@ export class RedisServer implements AsyncDisposable {
     return new Map(counts.map(([, name = "", calls]) => [name, Number(calls)]));
   }
 
-  async kill(signal: Deno.Signal = "SIGKILL"): Promise<void> {
-    const child = this.#child;
-    this.#child = undefined;
-    child?.kill(signal);
-    await child?.status;
+  kill(signal?: Deno.Signal): Promise<void> {
+    return this.#process.kill(signal);
   }
 
   /** Stands still, with its connections open. */
   pause(): void {
-    this.#child?.kill("SIGSTOP");
+    this.#process.pause();
   }
 
   resume(): void {
-    this.#child?.kill("SIGCONT");
+    this.#process.resume();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -13,6 +13,7 @@ import {
 } from "node:http";
 import { join } from "node:path";
 import type { S3FilesOptions } from "../../src/files/s3_files.ts";
+import { SpeakingChild } from "./child_process.ts";
 import { freePort } from "./redis.ts";
 import { isSigned } from "./s3_signature.ts";
 
@@ -48,8 +49,7 @@ export class S3Server implements AsyncDisposable {
   readonly steps: string[] = [];
   readonly #folder: string;
   readonly #backPort: number;
-  #child: Deno.ChildProcess | undefined;
-  #said: Promise<void> | undefined;
+  #child: SpeakingChild | undefined;
   #front: Server | undefined;
   #port = 0;
 
@@ -115,28 +115,23 @@ export class S3Server implements AsyncDisposable {
   }
 
   async restart(): Promise<void> {
-    this.#child = new Deno.Command(Deno.execPath(), {
+    const child = new Deno.Command(Deno.execPath(), {
       args: [
         ...["run", "-A", "--quiet", new URL("./s3rver_main.ts", import.meta.url).pathname],
         ...[String(this.#backPort), this.#folder, BUCKET],
       ],
       stdin: "null",
       stdout: "piped",
-      stderr: "null",
+      stderr: "piped",
     }).spawn();
-    const reader = this.#child.stdout.getReader();
-    const { done } = await reader.read();
-    reader.releaseLock();
-    this.#said = this.#child.stdout.pipeTo(new WritableStream()); // whoever writes to a closed pipe ends
-    if (done) throw new Error("s3rver does not start");
+    this.#child = new SpeakingChild(child);
+    await this.#child.untilSaid(/^up$/);
   }
 
   async kill(): Promise<void> {
     const child = this.#child;
     this.#child = undefined;
-    child?.kill("SIGKILL");
-    await child?.status;
-    await this.#said;
+    await child?.[Symbol.asyncDispose]();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,9 +1,9 @@
 /** Connections that only hold a place: requests never finished, sockets that never sign in, one request and no more. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { createTestDatabase } from "../helpers/databases.ts";
-import { readLines, taskCommand } from "../helpers/node_process.ts";
+import { startNodeProcess, taskCommand } from "../helpers/node_process.ts";
 import { handshake, RawClient, toBytes } from "../helpers/raw_client.ts";
-import { JWT_SECRET, signToken } from "../helpers/test_app.ts";
+import { signToken } from "../helpers/test_app.ts";
 import { connectSocket } from "../helpers/test_socket.ts";
 import { pause, startTarget } from "./target.ts";
 
@@ -84,24 +84,19 @@ Deno.test("sockets that never sign in are closed with 4401 after 5 s; too many o
 
 Deno.test("with the descriptors at their end the node still listens, and lets go of who only holds one", async () => {
   await using database = await createTestDatabase();
-  const lines: string[] = [];
-  const child = new Deno.Command("sh", {
-    args: ["-c", `ulimit -n 8000; exec "$@"`, "sh", Deno.execPath(), ...await taskCommand("start")],
-    cwd: new URL("../../", import.meta.url),
-    env: { DATABASE_URL: database.url, JWT_SECRET, PORT: "0", HOST: "127.0.0.1", DATABASE_POOL_SIZE: "4" },
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const readers = [child.stdout, child.stderr].map((stream) =>
-    readLines(stream, (line) => void lines.push(line))
-  );
+  const command = [
+    "sh",
+    "-c",
+    `ulimit -n 8000; exec "$@"`,
+    "sh",
+    Deno.execPath(),
+    ...await taskCommand("start"),
+  ];
+  await using node = await startNodeProcess(database.url, { DATABASE_POOL_SIZE: "4" }, command);
+  const port = Number(new URL(node.url).port);
   const clients: RawClient[] = [];
   try {
-    const find = () =>
-      Number(lines.map((line) => /listening","port":(\d+)/.exec(line)?.[1]).find(Boolean) ?? 0);
-    for (let turn = 0; turn < 200 && find() === 0; turn++) await pause(50);
-    const port = find();
-    const ada = await connectSocket(`http://127.0.0.1:${port}`, await signToken("ada"));
+    const ada = await connectSocket(node.url, await signToken("ada"));
     for (let round = 0; round < 3; round++) {
       clients.push(...await connectMany(port, 4_000));
       await pause(100);
@@ -115,15 +110,12 @@ Deno.test("with the descriptors at their end the node still listens, and lets go
     }
     await pause(1_000);
     await ada.call("list_rooms");
-    const bob = await connectSocket(`http://127.0.0.1:${port}`, await signToken("bob"));
+    const bob = await connectSocket(node.url, await signToken("bob"));
     await bob.call("list_rooms");
     await Promise.all([ada.close(), bob.close()]);
-    deepStrictEqual(lines.filter((line) => /"level":"error"/.test(line)), []);
+    deepStrictEqual(node.lines.filter((line) => /"level":"error"/.test(line)), []);
   } finally {
     clients.forEach((client) => client.close());
-    child.kill("SIGKILL");
-    await child.status;
-    await Promise.all(readers);
   }
 });
 

@@ -3,7 +3,7 @@
  * names it. It runs in a process without handlers of last resort, since what escapes ends it.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { readLines } from "../helpers/node_process.ts";
+import { SpeakingChild } from "../helpers/child_process.ts";
 import {
   closeFrame,
   frame,
@@ -16,39 +16,31 @@ import {
 import { pause } from "./target.ts";
 
 class Node implements AsyncDisposable {
-  readonly lines: string[] = [];
-  readonly #child: Deno.ChildProcess;
-  readonly #readers: Promise<void>[];
-  #status: Deno.CommandStatus | undefined;
+  readonly #child: SpeakingChild;
   port = 0;
+  /** What can be planted. */
+  faults: string[] = [];
 
   constructor() {
-    this.#child = new Deno.Command(Deno.execPath(), {
+    const command = new Deno.Command(Deno.execPath(), {
       args: ["run", "--quiet", "-A", new URL("./upgrade_faults_node.ts", import.meta.url).pathname],
       stdout: "piped",
       stderr: "piped",
-    }).spawn();
-    void this.#child.status.then((status) => this.#status = status);
-    this.#readers = [this.#child.stdout, this.#child.stderr].map((stream) =>
-      readLines(stream, (line) => void this.lines.push(line))
-    );
+    });
+    this.#child = new SpeakingChild(command.spawn());
   }
 
   async ready(): Promise<void> {
-    for (let turn = 0; turn < 300 && this.port === 0; turn++) {
-      await pause(50);
-      const [line] = this.lines.filter((line) => line.includes("server.listening"));
-      if (line !== undefined) this.port = JSON.parse(line).port;
-    }
-    ok(this.port > 0, this.lines.join("\n"));
+    const { input } = await this.#child.untilSaid(/server\.listening/);
+    ({ port: this.port, faults: this.faults } = JSON.parse(input));
   }
 
-  get faults(): string[] {
-    return JSON.parse(this.lines.find((line) => line.includes("server.listening"))!).faults;
+  get lines(): readonly string[] {
+    return this.#child.lines;
   }
 
   async requireAlive(): Promise<void> {
-    deepStrictEqual(this.#status, undefined, `The process ended: ${this.lines.slice(-20).join("\n")}`);
+    ok(!this.#child.hasEnded, `The process ended: ${this.lines.slice(-20).join("\n")}`);
     const client = await RawClient.open(this.port, { token: "t" });
     await client.send({ event: "list_rooms", id: 1 });
     await client.next(({ ack }) => ack === 1);
@@ -61,15 +53,15 @@ class Node implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#status === undefined) this.#child.kill("SIGKILL");
-    await this.#child.status;
-    await Promise.all(this.#readers);
+    await this.#child[Symbol.asyncDispose]();
   }
 }
 
 async function startNode(): Promise<Node> {
-  const node = new Node();
+  await using parts = new AsyncDisposableStack();
+  const node = parts.use(new Node());
   await node.ready();
+  parts.move();
   return node;
 }
 

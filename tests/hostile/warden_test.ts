@@ -1,9 +1,8 @@
 /** The warden's parts by themselves: spellings of peers, what counts as unfinished, and where it works. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { createTestDatabase } from "../helpers/databases.ts";
-import { readLines, taskCommand } from "../helpers/node_process.ts";
+import { startNodeProcess, taskCommand } from "../helpers/node_process.ts";
 import { frame, OPCODE, RawClient } from "../helpers/raw_client.ts";
-import { JWT_SECRET } from "../helpers/test_app.ts";
 import { createLog } from "../../src/log.ts";
 import { callerOf } from "../../src/sockets/caller.ts";
 import { tooManyIdle } from "../../src/sockets/idle_peers.ts";
@@ -194,32 +193,16 @@ Deno.test("the warden is on under the permissions of `deno task start`", async (
 
 Deno.test("without FFI the warden is off and says so, and the node serves", async () => {
   await using database = await createTestDatabase();
-  const lines: string[] = [];
-  const args = (await taskCommand("start")).filter((word) => !word.startsWith("--allow-ffi"));
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", ...args.slice(1)],
-    cwd: new URL("../../", import.meta.url),
-    env: { DATABASE_URL: database.url, JWT_SECRET, PORT: "0", HOST: "127.0.0.1", DATABASE_POOL_SIZE: "2" },
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const readers = [child.stdout, child.stderr].map((stream) =>
-    readLines(stream, (line) => void lines.push(line))
+  const [verb = "", ...words] = (await taskCommand("start")).filter((word) =>
+    !word.startsWith("--allow-ffi")
   );
-  try {
-    const port = () =>
-      Number(lines.map((line) => /listening","port":(\d+)/.exec(line)?.[1]).find(Boolean) ?? 0);
-    for (let turn = 0; turn < 200 && port() === 0; turn++) await pause(50);
-    strictEqual(lines.filter((line) => line.includes('"warden.off"')).length, 1);
-    const client = await RawClient.open(port());
-    await client.write(frame({ opcode: OPCODE.text, payload: new Uint8Array(2 * MIB) }));
-    strictEqual((await client.untilEnded()).code, 1009);
-    client.close();
-  } finally {
-    child.kill("SIGKILL");
-    await child.status;
-    await Promise.all(readers);
-  }
+  const command = [Deno.execPath(), verb, "--no-prompt", ...words];
+  await using node = await startNodeProcess(database.url, { DATABASE_POOL_SIZE: "2" }, command);
+  strictEqual(node.lines.filter((line) => line.includes('"warden.off"')).length, 1);
+  const client = await RawClient.open(Number(new URL(node.url).port));
+  await client.write(frame({ opcode: OPCODE.text, payload: new Uint8Array(2 * MIB) }));
+  strictEqual((await client.untilEnded()).code, 1009);
+  client.close();
 });
 
 Deno.test("whoever comes from an address that was just given up is not cut in its place", async () => {

@@ -104,8 +104,7 @@ Deno.test("the primary is lost and its standby promoted: new-epoch, then every c
   const renewing = await (await spawnTask("new-epoch", { DATABASE_URL: servers.standby.url, JWT_SECRET }))
     .output();
   strictEqual(renewing.code, 0, new TextDecoder().decode(renewing.stderr));
-  before.kill("SIGTERM");
-  strictEqual((await before.status).code, 0);
+  strictEqual((await before.end("SIGTERM")).code, 0);
   strictEqual((await loss.ada.untilClosed()).code, 1012);
   await using after = await startNodeProcess(servers.standby.url, { REDIS_URL: servers.redis.url });
   await expectReset(loss, after.url);

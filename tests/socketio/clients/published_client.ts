@@ -3,7 +3,7 @@
  * under Node, and in Chromium. Nothing of it is changed but the address, the token and the room.
  */
 import { join } from "node:path";
-import { readLines } from "../../helpers/node_process.ts";
+import { SpeakingChild } from "../../helpers/child_process.ts";
 
 const ROOT = new URL("../../../", import.meta.url).pathname;
 const EXAMPLE = new URL("spec_example.txt", import.meta.url);
@@ -73,25 +73,18 @@ export async function runInBrowser(
 }
 
 function run(program: string, args: string[], folder: string): RunningExample {
-  const child = new Deno.Command(program, {
+  const command = new Deno.Command(program, {
     args,
     cwd: folder,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",
-  }).spawn();
-  const lines: string[] = [];
-  const readers = [child.stdout, child.stderr].map((stream) => readLines(stream, (line) => lines.push(line)));
+  });
+  const child = new SpeakingChild(command.spawn());
   return {
-    lines,
+    lines: child.lines,
     [Symbol.asyncDispose]: async () => {
-      try {
-        child.kill("SIGKILL");
-      } catch {
-        // it has ended
-      }
-      await child.status;
-      await Promise.all(readers);
+      await child[Symbol.asyncDispose]();
       await Deno.remove(folder, { recursive: true }).catch(() => {}); // a browser's children may still write
     },
   };

@@ -2,7 +2,8 @@
  * The echo application that rules are checked against: one process for all of them. SOCKETIO_ECHO_URL names another one
  * that runs already, such as one made of the official server; rules that it does not keep are marked, and left out then.
  */
-import { readLines, spawnTask } from "../../helpers/node_process.ts";
+import { SpeakingChild } from "../../helpers/child_process.ts";
+import { spawnTask } from "../../helpers/node_process.ts";
 import { steadyPort } from "../../faults/ports.ts";
 import { address, ask } from "./polling.ts";
 
@@ -44,21 +45,14 @@ export async function startEchoServer(): Promise<EchoServer> {
     return { echo: echoAt(url), lines: [], [Symbol.asyncDispose]: () => Promise.resolve() };
   }
   const port = steadyPort();
-  const child = await spawnTask("socketio:echo", { PORT: String(port) });
-  const lines: string[] = [];
-  const readers = [child.stdout, child.stderr].map((stream) => readLines(stream, (line) => lines.push(line)));
-  let hasEnded = false;
-  void child.status.then(() => hasEnded = true);
-  const dispose = async (): Promise<void> => {
-    if (!hasEnded) child.kill("SIGKILL");
-    await child.status;
-    await Promise.all(readers);
-  };
+  const child = new SpeakingChild(await spawnTask("socketio:echo", { PORT: String(port) }));
+  const { lines } = child;
+  const dispose = () => child[Symbol.asyncDispose]();
   const echo = echoAt(`http://127.0.0.1:${port}`);
   for (const end = performance.now() + START_MS;;) {
     const answer = await ask(address(echo.engine, { transport: "polling" })).catch(() => undefined);
     if (answer?.status === 200) return { echo, lines, [Symbol.asyncDispose]: dispose };
-    if (hasEnded || performance.now() > end) {
+    if (child.hasEnded || performance.now() > end) {
       await dispose();
       throw new Error(`The echo application does not answer:\n${lines.join("\n")}`);
     }
