@@ -3,12 +3,12 @@
  * README is what this test allows. Heartbeats (four publications a second, whatever is done) are left out.
  */
 import { ok } from "node:assert/strict";
-import type postgres from "postgres";
 import { startEmbeddedPostgres } from "../src/embedded/postgres.ts";
 import { TestFolder } from "./embedded/owner.ts";
 import { until } from "./bus/until.ts";
 import { createTestDatabase } from "./helpers/databases.ts";
 import { RedisServer } from "./helpers/redis.ts";
+import { callsOf, COUNTING, isOfTheClock, StatementCounts } from "./helpers/statement_counts.ts";
 import { startTestApp } from "./helpers/test_app.ts";
 import { connect } from "./store/fixture.ts";
 
@@ -38,24 +38,20 @@ interface Counted {
 }
 
 class Counter {
-  readonly #sql: postgres.Sql;
+  readonly #statements: StatementCounts;
   readonly #redis: RedisServer;
 
-  constructor(sql: postgres.Sql, redis: RedisServer) {
-    this.#sql = sql;
+  constructor(statements: StatementCounts, redis: RedisServer) {
+    this.#statements = statements;
     this.#redis = redis;
   }
 
   async take(): Promise<Counted> {
-    const rows = await this.#sql<{ query: string; calls: number }[]>`
-      select query, calls::int as calls from pg_stat_statements s join pg_database d on d.oid = s.dbid
-      where d.datname = current_database() and s.toplevel and query not like '%pg_stat_statements%'
-        and query not like '%nodes%' and query not like '%pg_walfile_name%'`;
-    await this.#sql`select pg_stat_statements_reset()`;
+    const rows = (await this.#statements.take()).filter((row) => !isOfTheClock(row));
     const commands = await this.#redis.takeCommandCounts();
     const counted = [...commands].filter(([name]) => ASKED.has(name));
     return {
-      postgres: rows.reduce((sum, { calls }) => sum + calls, 0),
+      postgres: callsOf(rows),
       redis: counted.reduce((sum, [, calls]) => sum + calls, 0),
       of: [
         ...rows.map(({ query, calls }) => `${calls} ${query.slice(0, 60).replaceAll(/\s+/g, " ")}`),
@@ -70,21 +66,17 @@ Deno.test("Postgres and Redis are asked no more than the table says", async (t) 
   await using server = await startEmbeddedPostgres({
     dataDir: folder.dataDir(),
     database: "postgres",
-    settings: {
-      fsync: "off",
-      shared_preload_libraries: "pg_stat_statements",
-      "pg_stat_statements.track": "all",
-    },
+    settings: { fsync: "off", ...COUNTING },
   });
   await using database = await createTestDatabase(server.url);
   await using redis = await RedisServer.start();
   await using stack = new AsyncDisposableStack();
   const sql = connect(database.url, 1);
   stack.defer(() => sql.end());
-  await sql`create extension pg_stat_statements`;
+  const statements = await StatementCounts.of(sql);
   const env = { REDIS_URL: redis.url, CHAT_SWEEP_INTERVAL: "600000", CHAT_PRESENCE_GRACE: "60000" };
   await using app = await startTestApp({ database, env });
-  const counter = new Counter(sql, redis);
+  const counter = new Counter(statements, redis);
 
   const [ada, bob] = [await app.connect("ada"), await app.connect("bob")];
   const rooms: string[] = [];
@@ -105,9 +97,7 @@ Deno.test("Postgres and Redis are asked no more than the table says", async (t) 
     for (let last = -1, now = -2; last !== now;) {
       last = now;
       await new Promise((resolve) => setTimeout(resolve, 300));
-      now = (await sql<{ n: number }[]>`select coalesce(sum(calls), 0)::int as n from pg_stat_statements
-        where query not like '%pg_stat_statements%' and query not like '%nodes%'
-          and query not like '%pg_walfile_name%'`)[0]?.n ?? 0;
+      now = callsOf((await statements.read()).filter((row) => !isOfTheClock(row)));
     }
   };
 

@@ -4,10 +4,11 @@
  */
 import postgres from "postgres";
 import { startEmbeddedPostgres } from "../../src/embedded/postgres.ts";
-import { readLines } from "../../tests/helpers/child_process.ts";
 import { createTestDatabase } from "../../tests/helpers/databases.ts";
+import { readLines } from "../../tests/helpers/child_process.ts";
 import { startNodeProcess } from "../../tests/helpers/node_process.ts";
 import { RedisServer } from "../../tests/helpers/redis.ts";
+import { callsOf, COUNTING, isOfTheClock, StatementCounts } from "../../tests/helpers/statement_counts.ts";
 import { signToken } from "../../tests/helpers/test_app.ts";
 import { TestFolder } from "../../tests/embedded/owner.ts";
 import type { StormResult } from "./clients.ts";
@@ -22,14 +23,14 @@ async function main(): Promise<void> {
   await using server = await startEmbeddedPostgres({
     dataDir: folder.dataDir(),
     database: "postgres",
-    settings: { fsync: "off", shared_preload_libraries: "pg_stat_statements" },
+    settings: { fsync: "off", ...COUNTING },
   });
   await using database = await createTestDatabase(server.url);
   await using redis = await RedisServer.start();
   const sql = postgres(database.url, { max: 1, onnotice: () => {} });
   await using parts = new AsyncDisposableStack();
   parts.defer(() => sql.end());
-  await sql`create extension pg_stat_statements`;
+  const counts = await StatementCounts.of(sql);
   await fill(sql);
   const env = { REDIS_URL: redis.url };
   const from = parts.use(await startNodeProcess(database.url, env));
@@ -59,15 +60,12 @@ async function main(): Promise<void> {
   ended.catch(() => {}); // told by the races below
   await Promise.race([connected, ended]);
   await new Promise((resolve) => setTimeout(resolve, 3_000)); // what the connecting left to do
-  await sql`select pg_stat_statements_reset()`;
+  await counts.take();
   await redis.takeCommandCounts();
   const cpu = cpuSeconds(to.pid);
   from.kill("SIGTERM");
   const result = await Promise.race([moved, ended]) as StormResult;
-  const [statements] = await sql<{ calls: number; ms: number }[]>`
-    select sum(calls)::int as calls, sum(total_exec_time) as ms from pg_stat_statements s
-    join pg_database d on d.oid = s.dbid where d.datname = current_database() and s.toplevel
-      and query not like '%pg_stat_statements%' and query not like '%nodes%'`;
+  const statements = (await counts.take()).filter((statement) => !isOfTheClock(statement));
   const commands = await redis.takeCommandCounts();
   await Promise.all([child.status, reading]);
   const asked = ["publish", "subscribe", "evalsha", "eval"].reduce(
@@ -82,8 +80,8 @@ async function main(): Promise<void> {
     `| from the first close to the last one back and caught up | ${(result.allMs / 1000).toFixed(1)} s |`,
     `| a client is away, p50 / p99 / max | ${at(0.5)} / ${at(0.99)} / ${at(1)} ms |`,
     `| attempts to connect a client | ${each(result.tries)} |`,
-    `| statements a reconnect, and their time in Postgres | ${each(statements?.calls ?? 0)}, ${
-      ((statements?.ms ?? 0) / SOCKETS).toFixed(2)
+    `| statements a reconnect, and their time in Postgres | ${each(callsOf(statements))}, ${
+      each(statements.reduce((sum, { ms }) => sum + ms, 0))
     } ms |`,
     `| Redis commands a reconnect | ${each(asked)} |`,
     `| CPU of the node they come to, a reconnect | ${

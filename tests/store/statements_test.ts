@@ -1,8 +1,8 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import type postgres from "postgres";
 import { startEmbeddedPostgres } from "../../src/embedded/postgres.ts";
 import { TestFolder } from "../embedded/owner.ts";
 import { createTestDatabase } from "../helpers/databases.ts";
+import { callsOf, COUNTING, isOfTheClock, StatementCounts } from "../helpers/statement_counts.ts";
 import { startTestApp, type TestApp } from "../helpers/test_app.ts";
 import type { TestSocket } from "../helpers/test_socket.ts";
 import { connect } from "./fixture.ts";
@@ -17,15 +17,12 @@ interface Counted {
   others: string[];
 }
 
-/** What the server was asked since the last count, the count itself apart. */
-async function countStatements(sql: postgres.Sql): Promise<Counted> {
-  const rows = await sql<{ query: string; calls: number }[]>`
-    select query, calls from pg_stat_statements s join pg_database d on d.oid = s.dbid
-    where d.datname = current_database() and s.toplevel and query not like '%pg_stat_statements%'`;
-  await sql`select pg_stat_statements_reset()`;
+/** What the server was asked since the last count, heartbeats apart. */
+async function countStatements(statements: StatementCounts): Promise<Counted> {
+  const rows = (await statements.take()).filter((row) => !isOfTheClock(row));
   const isAppend = (row: { query: string }) => row.query.includes("append_messages_v1");
   return {
-    appends: rows.filter(isAppend).reduce((sum, row) => sum + row.calls, 0),
+    appends: callsOf(rows.filter(isAppend)),
     others: rows.filter((row) => !isAppend(row)).map((row) => row.query),
   };
 }
@@ -51,29 +48,25 @@ Deno.test("send_message is one statement when alone, and a small part of one und
   await using server = await startEmbeddedPostgres({
     dataDir: folder.dataDir(),
     database: "postgres",
-    settings: {
-      fsync: "off",
-      shared_preload_libraries: "pg_stat_statements",
-      "pg_stat_statements.track": "all",
-    },
+    settings: { fsync: "off", ...COUNTING },
   });
   await using database = await createTestDatabase(server.url);
   await using stack = new AsyncDisposableStack();
   const sql = connect(database.url, 1);
   stack.defer(() => sql.end());
-  await sql`create extension pg_stat_statements`;
+  const statements = await StatementCounts.of(sql);
   const env = { DATABASE_APPEND_LANES: String(LANES), CHAT_SWEEP_INTERVAL: "600000" };
   await using app = await startTestApp({ database, env });
   const talkers = await gather(app, ROOMS);
   const [ada] = talkers as [Talker];
-  await countStatements(sql);
+  await countStatements(statements);
 
   await t.step("alone, in a room", async () => {
     const calls = app.app.appender.calls;
     for (let i = 0; i < LONE_SENDS; i++) {
       await ada.socket.call("send_message", { roomId: ada.roomId, content: `m${i}` });
     }
-    deepStrictEqual(await countStatements(sql), { appends: LONE_SENDS, others: [] });
+    deepStrictEqual(await countStatements(statements), { appends: LONE_SENDS, others: [] });
     strictEqual(app.app.appender.calls - calls, LONE_SENDS);
   });
 
@@ -81,7 +74,7 @@ Deno.test("send_message is one statement when alone, and a small part of one und
     for (let i = 0; i < LONE_SENDS; i++) {
       await ada.socket.call("send_direct_message", { recipientId: "user-1", content: `m${i}` });
     }
-    deepStrictEqual(await countStatements(sql), { appends: LONE_SENDS, others: [] });
+    deepStrictEqual(await countStatements(statements), { appends: LONE_SENDS, others: [] });
   });
 
   await t.step("1,000 at once in 50 rooms", async () => {
@@ -93,7 +86,7 @@ Deno.test("send_message is one statement when alone, and a small part of one und
       )
     );
     strictEqual((await Promise.all(sent)).length, ROOMS * SENDS_A_ROOM);
-    const { appends, others } = await countStatements(sql);
+    const { appends, others } = await countStatements(statements);
     deepStrictEqual(others, []);
     strictEqual(app.app.appender.calls - calls, appends);
     ok(appends <= ROOMS * SENDS_A_ROOM / 5, `${appends} calls for ${ROOMS * SENDS_A_ROOM} sends`);
