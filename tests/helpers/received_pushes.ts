@@ -1,4 +1,5 @@
 /** What a client of tests was pushed so far, to look at and to wait on, whatever its transport. */
+import { Changes } from "./deadline.ts";
 
 // deno-lint-ignore no-explicit-any -- answers are checked against the published schemas, and here by their fields
 export type Json = any;
@@ -13,7 +14,7 @@ const WAIT_MS = 5_000;
 export class ReceivedPushes {
   /** All so far, hello among them. */
   readonly pushes: ReceivedPush[] = [];
-  readonly #waiting = new Set<() => void>();
+  readonly #changes = new Changes();
   /** Sees each as it comes. */
   onPush: (push: ReceivedPush) => void = () => {};
   /** Why it is over. */
@@ -26,7 +27,7 @@ export class ReceivedPushes {
   }
 
   protected wake(): void {
-    for (const check of [...this.#waiting]) check();
+    this.#changes.tell();
   }
 
   /** The first push, come or to come, that fits. */
@@ -46,21 +47,9 @@ export class ReceivedPushes {
   }
 
   async until(holds: () => boolean, what: string, waitMs = WAIT_MS): Promise<void> {
-    if (holds()) return;
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const timer = setTimeout(() => {
+    await this.#changes.until(holds, waitMs, () => {
       const seen = this.pushes.map((push) => push.event).join(", ");
-      reject(
-        new Error(`Waited ${waitMs} ms for ${what}; closed: ${JSON.stringify(this.closed)}; pushes: ${seen}`),
-      );
-    }, waitMs);
-    const check = () => holds() && resolve();
-    this.#waiting.add(check);
-    try {
-      await promise;
-    } finally {
-      clearTimeout(timer);
-      this.#waiting.delete(check);
-    }
+      return `${what}; closed: ${JSON.stringify(this.closed)}; pushes: ${seen}`;
+    });
   }
 }

@@ -1,4 +1,8 @@
-/** A REST client of tests: fetch, with the token, and answers as they are. */
+/** A REST client of tests: fetch, with the token and a deadline, and answers as they are. */
+import { withDeadline } from "./deadline.ts";
+
+const ANSWER_MS = 60_000;
+
 export interface RestAnswer {
   status: number;
   headers: Headers;
@@ -33,6 +37,16 @@ export class RestClient {
 
   /** `path` under /api/chat, unless it starts with two slashes. */
   async request(method: string, path: string, body?: unknown): Promise<RestAnswer> {
+    const ending = new AbortController();
+    const asked = this.#ask(method, path, body, ending.signal);
+    try {
+      return await withDeadline(asked, ANSWER_MS, () => `the answer to ${method} ${path}`);
+    } finally {
+      ending.abort();
+    }
+  }
+
+  async #ask(method: string, path: string, body: unknown, signal: AbortSignal): Promise<RestAnswer> {
     const response = await fetch(
       path.startsWith("//") ? this.#url + path.slice(1) : `${this.#url}/api/chat${path}`,
       {
@@ -42,6 +56,7 @@ export class RestClient {
           ...(body === undefined ? {} : { "content-type": "application/json" }),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal,
       },
     );
     const text = await response.text();

@@ -1,8 +1,9 @@
 /**
  * The end of a socket.io-client, waited for: it says that it is closed while its WebSockets still wait for the server's
- * goodbye. Nothing else about the client is touched.
+ * goodbye. Nothing else about the client is touched. An end that does not come fails.
  */
 import type { Manager, Socket } from "socket.io-client";
+import { withDeadline } from "./deadline.ts";
 
 /** Of the package `ws`, which it uses where there is no browser. */
 interface EndingSocket {
@@ -15,6 +16,8 @@ interface SomeTransport {
 }
 
 const CLOSED = 3;
+/** Longer than a client takes to notice that nobody answers. */
+const END_MS = 60_000;
 
 export class SocketIoEnd {
   readonly #socket: Socket;
@@ -47,7 +50,14 @@ export class SocketIoEnd {
       ? Promise.resolve()
       : new Promise<void>((resolve) => engine.once("close", () => resolve()));
     this.#socket.disconnect();
-    await closed;
+    const ended = closed.then(() => this.#untilClosed());
+    await withDeadline(ended, END_MS, () => {
+      const webSockets = [...this.#webSockets].map(({ readyState }) => readyState);
+      return `the end of a client: engine ${engine?.readyState}, WebSockets ${webSockets.join(", ")}`;
+    });
+  }
+
+  async #untilClosed(): Promise<void> {
     const ending = [...this.#webSockets].filter(({ readyState }) => readyState !== CLOSED);
     await Promise.all(ending.map((ws) => new Promise<void>((resolve) => ws.once("close", resolve))));
   }

@@ -3,9 +3,13 @@
  * itself, once and in order, and if it hears what it heard before, and nothing else.
  */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { withDeadline } from "../helpers/deadline.ts";
 import type { Transports } from "../helpers/socketio_client.ts";
 import { signToken, type TestApp } from "../helpers/test_app.ts";
 import { back, cut, said, Scene, untilQuiet } from "./recovery_scene.ts";
+
+/** Of minutes that each wait in it might take, no more than this. */
+const TRAP_MS = 120_000;
 
 const TRANSPORTS: readonly Transports[] = [["websocket"], ["polling"], ["polling", "websocket"]];
 
@@ -215,7 +219,7 @@ Deno.test("recovery is truthful", async (t) => {
   for (const [name, check] of Object.entries(traps)) {
     await t.step(name, async () => {
       try {
-        await check(scene);
+        await withDeadline(check(scene), TRAP_MS, () => `the end of: ${name}`);
       } finally {
         await scene.closeClients();
       }

@@ -1,5 +1,6 @@
 /** A WebSocket that takes one packet at a time. Pings are answered and not shown, unless they are what is looked at. */
 import { deepStrictEqual } from "node:assert/strict";
+import { Changes } from "../../helpers/deadline.ts";
 import { RawClient } from "../../helpers/raw_client.ts";
 import { address, openPacketOf } from "./polling.ts";
 
@@ -15,7 +16,7 @@ export interface PacketSocketInit {
 export class PacketSocket implements AsyncDisposable {
   readonly #socket: WebSocket;
   readonly #packets: Packet[] = [];
-  readonly #waiting = new Set<() => void>();
+  readonly #changes = new Changes();
   #closed: { code: number } | undefined;
   isOpen = false;
 
@@ -25,17 +26,17 @@ export class PacketSocket implements AsyncDisposable {
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       this.isOpen = true;
-      this.#wake();
+      this.#changes.tell();
     };
     socket.onmessage = ({ data }) => {
       if (data === "2" && answersPings) return this.send("3");
       this.#packets.push(typeof data === "string" ? data : new Uint8Array(data));
-      this.#wake();
+      this.#changes.tell();
     };
     socket.onerror = () => {}; // a close follows
     socket.onclose = ({ code }) => {
       this.#closed = { code };
-      this.#wake();
+      this.#changes.tell();
     };
   }
 
@@ -100,22 +101,8 @@ export class PacketSocket implements AsyncDisposable {
     deepStrictEqual(await this.next(), "4alive");
   }
 
-  #wake(): void {
-    for (const check of [...this.#waiting]) check();
-  }
-
-  async #until(holds: () => boolean, what: string, waitMs = WAIT_MS): Promise<void> {
-    if (holds()) return;
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const timer = setTimeout(() => reject(new Error(`Waited ${waitMs} ms for ${what}`)), waitMs);
-    const check = (): void => void (holds() && resolve());
-    this.#waiting.add(check);
-    try {
-      await promise;
-    } finally {
-      clearTimeout(timer);
-      this.#waiting.delete(check);
-    }
+  #until(holds: () => boolean, what: string, waitMs = WAIT_MS): Promise<void> {
+    return this.#changes.until(holds, waitMs, () => what);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
