@@ -1,5 +1,6 @@
 /** `deno task bench:hostile [-- words of attacks]`: about twelve minutes; writes bench/results/hostile.md if nothing was left out. */
 import { join } from "node:path";
+import { cpuSeconds } from "../../tests/faults/processes.ts";
 import { startTarget, type Target } from "../../tests/hostile/target.ts";
 import { signToken } from "../../tests/helpers/test_app.ts";
 import { startEmbeddedPostgres } from "../../src/embedded/postgres.ts";
@@ -96,7 +97,7 @@ async function suffer(attack: Attack, target: Target, watch: NodeWatch): Promise
 
   watch.beginPeak();
   const lines = target.node.lines.length;
-  const attackerBefore = cpuSecondsOf(attacker.pid);
+  const attackerBefore = cpuSeconds(attacker.pid);
   const from = now();
   await attacker.say("go");
   if (publisher !== undefined && attack.is === "deaf") {
@@ -105,7 +106,7 @@ async function suffer(attack: Attack, target: Target, watch: NodeWatch): Promise
   }
   const result = await attacker.next();
   const until = now();
-  const attackerCpuS = cpuSecondsOf(attacker.pid) - attackerBefore;
+  const attackerCpuS = cpuSeconds(attacker.pid) - attackerBefore;
   await pause(500); // the log comes by a pipe
   const span = { from, until };
   const before = { from: quietFrom, until: from };
@@ -174,12 +175,6 @@ async function closedLoop(): Promise<{ loop: ClosedLoopResult; cpuS: number }> {
   const ask = { port: target.port, seats, warmUpMs: 2_000, windowMs: LOOP_WINDOW_S * 1_000 };
   const loop = await runClosedLoop(ask);
   return { loop, cpuS: target.cpuSeconds() - before };
-}
-
-function cpuSecondsOf(pid: number): number {
-  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
 function say(line: string): void {

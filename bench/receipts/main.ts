@@ -4,19 +4,16 @@
  * and so is Postgres; the readers have a thread. BENCH_DATABASE_URL names a server in place of an embedded one.
  */
 import { cpus } from "node:os";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { startEmbeddedPostgres } from "../../src/embedded/postgres.ts";
+import { cpuSeconds } from "../../tests/faults/processes.ts";
 import { createTestDatabase } from "../../tests/helpers/databases.ts";
 import { type NodeProcess, startNodeProcess } from "../../tests/helpers/node_process.ts";
 import { signToken } from "../../tests/helpers/test_app.ts";
 import { connectSocket, type TestSocket } from "../../tests/helpers/test_socket.ts";
+import { serverOf } from "../server.ts";
 import { percentilesOf } from "../replay/percentiles.ts";
 import type { ReadersResult, ReadersWord } from "./readers.ts";
 import { describe, type Phase } from "./report.ts";
-
-/** Linux counts processor time so often a second. */
-const TICKS_PER_S = 100;
 
 const { values } = parseArgs({
   args: Deno.args.filter((arg) => arg !== "--"),
@@ -34,7 +31,7 @@ const everyMs = 1000 / Number(values.rate);
 async function main(): Promise<void> {
   const [load] = Deno.loadavg();
   await using parts = new AsyncDisposableStack();
-  const server = Deno.env.get("BENCH_DATABASE_URL") ?? await ownServer(parts);
+  const server = await serverOf(parts);
   const database = parts.use(await createTestDatabase(server));
   const node = parts.use(
     await startNodeProcess(database.url, {
@@ -88,7 +85,7 @@ async function play(
   node: NodeProcess,
   readers: Readers,
 ): Promise<Phase> {
-  const [cpuBefore, began] = [await cpuSecondsOf(node.pid), performance.now()];
+  const [cpuBefore, began] = [cpuSeconds(node.pid), performance.now()];
   const ackMs: number[] = [];
   const sends: Promise<void>[] = [];
   for (let i = 0; i < messages; i++) {
@@ -103,28 +100,11 @@ async function play(
   return {
     name: word === "read" ? "everybody reads" : "nobody reads",
     spokenS,
-    cpuS: await cpuSecondsOf(node.pid) - cpuBefore,
+    cpuS: cpuSeconds(node.pid) - cpuBefore,
     acks: percentilesOf(ackMs),
     marks: percentilesOf(result.markMs),
     result: { ...result, markMs: [] },
   };
-}
-
-/** Of the node alone, without Postgres. */
-async function cpuSecondsOf(pid: number): Promise<number> {
-  const stat = await Deno.readTextFile(`/proc/${pid}/stat`);
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S;
-}
-
-async function ownServer(parts: AsyncDisposableStack): Promise<string> {
-  const folder = await Deno.makeTempDir({ prefix: "scroll-chat-bench-" });
-  parts.defer(() => Deno.remove(folder, { recursive: true }));
-  await Deno.chmod(folder, 0o755); // Postgres may run as somebody else
-  const { url } = parts.use(
-    await startEmbeddedPostgres({ dataDir: join(folder, "postgres"), database: "postgres" }),
-  );
-  return url;
 }
 
 await main();

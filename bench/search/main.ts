@@ -7,10 +7,10 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { cpus } from "node:os";
 import postgres from "postgres";
-import { startEmbeddedPostgres } from "../../src/embedded/postgres.ts";
 import { createLog } from "../../src/log.ts";
 import { Database } from "../../src/store/database.ts";
 import { migrate } from "../../src/store/migrate.ts";
+import { serverOf } from "../server.ts";
 import { compareAppends } from "./appends.ts";
 import { readLines } from "./corpus.ts";
 import { measure } from "./measure.ts";
@@ -31,9 +31,11 @@ const { values } = parseArgs({
   },
 });
 
+const SETTINGS = { shared_buffers: "1GB", max_wal_size: "4GB", maintenance_work_mem: "256MB" };
+
 async function main(): Promise<void> {
   await using parts = new AsyncDisposableStack();
-  const server = Deno.env.get("BENCH_DATABASE_URL") ?? await ownServer(parts);
+  const server = await serverOf(parts, SETTINGS);
   const lines = await readLines(values.data);
   const url = await freshDatabase(parts, server, MIGRATIONS);
   const sql = postgres(url, { max: 1, onnotice: () => {}, fetch_types: false });
@@ -75,17 +77,6 @@ async function main(): Promise<void> {
 
 /** Of the last minute. */
 const loadNow = (): string => (Deno.loadavg()[0] ?? 0).toFixed(1);
-
-async function ownServer(parts: AsyncDisposableStack): Promise<string> {
-  const folder = await Deno.makeTempDir({ prefix: "scroll-chat-bench-" });
-  parts.defer(() => Deno.remove(folder, { recursive: true }));
-  await Deno.chmod(folder, 0o755); // Postgres may run as somebody else
-  const settings = { shared_buffers: "1GB", max_wal_size: "4GB", maintenance_work_mem: "256MB" };
-  const { url } = parts.use(
-    await startEmbeddedPostgres({ dataDir: join(folder, "postgres"), database: "postgres", settings }),
-  );
-  return url;
-}
 
 async function freshDatabase(parts: AsyncDisposableStack, server: string, migrations: URL): Promise<string> {
   const name = `bench_${crypto.randomUUID().replaceAll("-", "")}`;

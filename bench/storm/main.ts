@@ -4,6 +4,7 @@
  */
 import postgres from "postgres";
 import { startEmbeddedPostgres } from "../../src/embedded/postgres.ts";
+import { cpuSeconds } from "../../tests/faults/processes.ts";
 import { createTestDatabase } from "../../tests/helpers/databases.ts";
 import { readLines } from "../../tests/helpers/child_process.ts";
 import { startNodeProcess } from "../../tests/helpers/node_process.ts";
@@ -101,12 +102,6 @@ async function fill(sql: postgres.Sql): Promise<void> {
     select r.id, u.id, 1, 1 from users u
     cross join lateral (select id from rooms order by md5(u.id || id::text) limit ${ROOMS_EACH}) r on conflict do nothing`;
   await sql`analyze`;
-}
-
-function cpuSeconds(pid: number): number {
-  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 
 async function report(lines: string[]): Promise<void> {

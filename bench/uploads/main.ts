@@ -6,7 +6,6 @@
 import { join } from "node:path";
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
-import { startEmbeddedPostgres } from "../../src/embedded/postgres.ts";
 import { ClamavRest } from "../../tests/helpers/clamav_rest.ts";
 import { Clamd } from "../../tests/helpers/clamd.ts";
 import { createTestDatabase } from "../../tests/helpers/databases.ts";
@@ -14,6 +13,7 @@ import { startNodeProcess } from "../../tests/helpers/node_process.ts";
 import { FileClient } from "../../tests/helpers/uploads.ts";
 import { S3Server } from "../../tests/helpers/s3_server.ts";
 import { signToken } from "../../tests/helpers/test_app.ts";
+import { serverOf } from "../server.ts";
 import { Child } from "./child.ts";
 import type { ClientsAnswer, ClientsAsk } from "./clients.ts";
 import { describe } from "./report.ts";
@@ -37,7 +37,7 @@ const ROOT = new URL("../../", import.meta.url).pathname;
 async function main(): Promise<void> {
   const [load] = Deno.loadavg();
   await using parts = new AsyncDisposableStack();
-  const server = Deno.env.get("BENCH_DATABASE_URL") ?? await ownServer(parts);
+  const server = await serverOf(parts);
   const database = parts.use(await createTestDatabase(server));
   const clamd = parts.use(await Clamd.start());
   const scanner = parts.use(new ClamavRest(clamd));
@@ -75,16 +75,6 @@ function ownFolder(parts: AsyncDisposableStack): Record<string, string> {
   const folder = `.data/files/bench-${crypto.randomUUID()}`;
   parts.defer(() => Deno.remove(join(ROOT, folder), { recursive: true }).catch(() => {}));
   return { FILES_DIR: folder };
-}
-
-async function ownServer(parts: AsyncDisposableStack): Promise<string> {
-  const folder = await Deno.makeTempDir({ prefix: "scroll-chat-bench-" });
-  parts.defer(() => Deno.remove(folder, { recursive: true }));
-  await Deno.chmod(folder, 0o755); // Postgres may run as somebody else
-  const { url } = parts.use(
-    await startEmbeddedPostgres({ dataDir: join(folder, "postgres"), database: "postgres" }),
-  );
-  return url;
 }
 
 await main();

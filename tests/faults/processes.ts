@@ -1,4 +1,4 @@
-/** What the kernel tells of processes of ours: their children and their memory. */
+/** What the kernel tells of processes of ours: their children, memory and processor time. */
 
 export async function childrenOf(pid: number): Promise<number[]> {
   const text = await Deno.readTextFile(`/proc/${pid}/task/${pid}/children`).catch(() => "");
@@ -9,6 +9,16 @@ export async function childrenOf(pid: number): Promise<number[]> {
 export async function rssMiB(pid: number): Promise<number> {
   const text = await Deno.readTextFile(`/proc/${pid}/status`).catch(() => "");
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(text)?.[1] ?? 0) / 1024;
+}
+
+/** Linux counts processor time so often a second. */
+const TICKS_PER_S = 100;
+
+/** So far, user and system. */
+export function cpuSeconds(pid: number): number {
+  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" "); // its name may hold blanks
+  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S;
 }
 
 export function signal(pid: number, name: Deno.Signal): void {

@@ -3,6 +3,7 @@
  * kernel counts it, its CPU time, its log; and innocent clients that chat meanwhile and notice everything.
  */
 import { deepStrictEqual, ok } from "node:assert/strict";
+import { cpuSeconds } from "../faults/processes.ts";
 import { createTestDatabase } from "../helpers/databases.ts";
 import { type NodeProcess, startNodeProcess } from "../helpers/node_process.ts";
 import { RestClient } from "../helpers/rest_client.ts";
@@ -38,9 +39,7 @@ export class Target implements AsyncDisposable {
 
   /** Seconds so far, user and system. */
   cpuSeconds(): number {
-    const stat = Deno.readTextFileSync(`/proc/${this.node.pid}/stat`);
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return (Number(fields[11]) + Number(fields[12])) / 100;
+    return cpuSeconds(this.node.pid);
   }
 
   /** Ports of the peers whose TCP connections the node itself holds. */

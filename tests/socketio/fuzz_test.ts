@@ -92,7 +92,8 @@ class Attacker implements AsyncDisposable {
   async #polled(): Promise<PollingSession> {
     const session = await PollingSession.open(this.base);
     await session.send(this.connect);
-    ok((await session.take(1))[0]?.startsWith("40{"));
+    const [answer = ""] = await session.take(1);
+    ok(answer.startsWith("40{"), answer);
     return session;
   }
 

@@ -1,6 +1,7 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { findEmbeddedPostgres, startEmbeddedPostgres } from "../../src/embedded/postgres.ts";
 import { TestFolder } from "../embedded/owner.ts";
+import { childrenOf } from "../faults/processes.ts";
 import { createTestDatabase } from "../helpers/databases.ts";
 import { startTestApp } from "../helpers/test_app.ts";
 import { Refused, type TestSocket } from "../helpers/test_socket.ts";
@@ -22,16 +23,6 @@ async function freeze(postmaster: number): Promise<number[]> {
     }
   }
   return [...frozen];
-}
-
-async function childrenOf(parent: number): Promise<number[]> {
-  const children: number[] = [];
-  for await (const { name } of Deno.readDir("/proc")) {
-    const stat = /^\d+$/.test(name) ? await Deno.readTextFile(`/proc/${name}/stat`).catch(() => "") : "";
-    const [, parentPid] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    if (Number(parentPid) === parent) children.push(Number(name));
-  }
-  return children;
 }
 
 interface Try {
