@@ -47,7 +47,7 @@ export function makeDoors(uses: DoorUses): Doors {
     maxUnauthenticated: limits.socketsUnauthenticated,
     maxInAll: limits.sockets,
   });
-  const tarpit = new Tarpit();
+  const tarpit = new Tarpit(() => !warden.isBusy);
   const shared = { ...chat, work, warden, admission, tarpit, auth, log, maxFrameBytes };
   const native = new NativeDoor({
     ...shared,

@@ -37,6 +37,8 @@ const CROWDED_SHARE_CHARS = 256 * 1024;
 const OPEN_WITHIN_MS = 10_000;
 
 const NO_BYTES = new Uint8Array();
+/** Texts of more characters are measured in bytes. */
+const SHORT_CHARS = 1_024;
 
 export class FramedSocket {
   readonly peer: string;
@@ -48,6 +50,7 @@ export class FramedSocket {
   #socket: WebSocket | undefined;
   #opening: ReturnType<typeof setTimeout> | undefined;
   #messages = 0;
+  #messageBytes = 0;
   #undoneFrames = 0;
   #undoneChars = 0;
   #closed = false;
@@ -60,7 +63,11 @@ export class FramedSocket {
     this.peer = peer;
     this.#uses = uses;
     this.#keepsBinary = keepsBinary;
-    this.#watch = uses.warden.watch({ peer, messages: () => this.#messages });
+    this.#watch = uses.warden.watch({
+      peer,
+      messages: () => this.#messages,
+      messageBytes: () => this.#messageBytes,
+    });
   }
 
   /** The only step between the upgrade and its response: it sets fields and cannot fail. */
@@ -97,9 +104,10 @@ export class FramedSocket {
   /** The last moment for what a door has held back. */
   protected flush(): void {}
 
-  close(code: number, reason: string): void {
+  /** `isHarm`: for what it did, and not for who has so much already. */
+  close(code: number, reason: string, isHarm = code === closeCodes.too_much.code): void {
     if (this.#closed) return;
-    this.#wasTooMuch = code === closeCodes.too_much.code;
+    this.#wasTooMuch = isHarm;
     const { log } = this.#uses;
     const queuedBytes = this.queuedBytes();
     guard(log, "socket.fault", () => this.flush());
@@ -141,18 +149,15 @@ export class FramedSocket {
   }
 
   #received(data: unknown): void {
-    this.#messages++;
-    if (this.#closed) return this.#farewell?.read(typeof data === "string" ? data.length : 0);
     const { maxFrameBytes } = this.#uses;
-    if (typeof data !== "string") {
-      const bytes = data instanceof ArrayBuffer ? new Uint8Array(data) : NO_BYTES;
-      return bytes.length > maxFrameBytes ? this.closeFor("too_large") : this.#takeBinary(bytes);
-    }
-    // characters are at most as many as bytes, and bytes at most three times as many
-    const tooLarge = data.length > maxFrameBytes ||
-      (data.length * 3 > maxFrameBytes && new TextEncoder().encode(data).length > maxFrameBytes);
-    if (tooLarge) return this.closeFor("too_large");
-    this.#takeText(data);
+    const bytes = data instanceof ArrayBuffer ? new Uint8Array(data) : NO_BYTES;
+    const size = typeof data === "string" ? sizeOf(data, maxFrameBytes) : bytes.length;
+    this.#messages++;
+    this.#messageBytes += size;
+    if (this.#closed) return this.#farewell?.read(size);
+    if (size > maxFrameBytes) this.closeFor("too_large");
+    else if (typeof data === "string") this.#takeText(data);
+    else this.#takeBinary(bytes);
   }
 
   #takeBinary(bytes: Uint8Array): void {
@@ -216,6 +221,12 @@ export class FramedSocket {
   #guard(action: () => void): void {
     if (!guard(this.#uses.log, "socket.fault", action)) this.closeFor("restart");
   }
+}
+
+/** In bytes; of what is short and cannot be too large, in characters, which are at most as many. */
+function sizeOf(text: string, maxBytes: number): number {
+  const isShort = text.length <= SHORT_CHARS && text.length * 3 <= maxBytes;
+  return isShort || text.length > maxBytes ? text.length : new TextEncoder().encode(text).length;
 }
 
 function closeFrame(code: number, reason: string): Uint8Array<ArrayBuffer> {

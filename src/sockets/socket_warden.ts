@@ -109,6 +109,11 @@ export class SocketWarden implements Disposable {
     return this.#libc !== undefined;
   }
 
+  /** Of the descriptors half are in use. */
+  get isBusy(): boolean {
+    return this.#crowding?.isBusy === true;
+  }
+
   /** Descriptors run short: whoever comes now should go elsewhere. */
   get isCrowded(): boolean {
     return this.#crowding?.isCrowded === true;
@@ -178,7 +183,7 @@ export class SocketWarden implements Disposable {
       for (const [why, count] of this.#told) this.#options.log.info("warden.cut", { why, count });
       this.#told.clear();
     });
-    const waitMs = this.#crowding!.isBusy ? BUSY_TICK_MS : TICK_MS;
+    const waitMs = this.isBusy ? BUSY_TICK_MS : TICK_MS;
     this.#tickDue = performance.now() + waitMs;
     this.#timer = setTimeout(() => this.#tick(), waitMs);
   }
@@ -251,7 +256,8 @@ export class SocketWarden implements Disposable {
   #visit(peer: Peer, fd: number, now: number): void {
     const socket = this.#sockets.get(peer.key);
     if (socket !== undefined) {
-      socket.tally.look(now, this.#libc!.bytesReceived(fd), socket.watched.messages());
+      const { messages, messageBytes } = socket.watched;
+      socket.tally.look(now, this.#libc!.bytesReceived(fd), messages(), messageBytes());
     } else if (this.#crowding!.isTooLate(peer, now)) {
       this.#cut(fd, "no request in time");
     }

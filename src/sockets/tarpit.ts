@@ -25,9 +25,15 @@ export async function held(tarpit: Tarpit, fault: unknown, log: Log): Promise<vo
 }
 
 export class Tarpit implements Disposable {
+  readonly #hasRoom: () => boolean;
   readonly #prompt = new Allowance(PROMPT);
   readonly #waiting = new Map<() => void, ReturnType<typeof setTimeout>>();
   #isOpen = true;
+
+  /** `hasRoom`: there are descriptors enough for those who wait. */
+  constructor(hasRoom: () => boolean = () => true) {
+    this.#hasRoom = hasRoom;
+  }
 
   get waiting(): number {
     return this.#waiting.size;
@@ -36,7 +42,8 @@ export class Tarpit implements Disposable {
   /** Settles when this may be told. */
   async hold(fault: unknown): Promise<void> {
     if (!(fault instanceof ChatError) || !HELD.has(fault.code)) return;
-    if (!this.#isOpen || this.#prompt.take() === 0 || this.#waiting.size >= WAITING_MAX) return;
+    if (!this.#isOpen || this.#prompt.take() === 0) return;
+    if (this.#waiting.size >= WAITING_MAX || !this.#hasRoom()) return;
     await new Promise<void>((resolve) =>
       this.#waiting.set(resolve, setTimeout(() => this.#release(resolve), HOLD_MS * (0.5 + Math.random())))
     );

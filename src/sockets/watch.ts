@@ -4,6 +4,8 @@ export interface Watched {
   readonly peer: string;
   /** Complete messages so far. */
   messages: () => number;
+  /** Their bytes, or a little less. */
+  messageBytes: () => number;
 }
 
 /** Nothing here throws. */

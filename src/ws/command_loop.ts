@@ -5,6 +5,7 @@
 import type { Actor } from "../chat/actor.ts";
 import type { Ticket } from "../chat/admission.ts";
 import type { Connections } from "../chat/connections.ts";
+import { closeCodes } from "../protocol/close_codes.ts";
 import {
   type Command,
   type CommandId,
@@ -54,8 +55,6 @@ export class CommandLoop implements FrameListener {
   readonly #init: LoopInit;
   readonly #session: CommandSession;
   #state: State = { is: "anonymous", timer: undefined };
-  /** He did no harm here: his token was not taken. */
-  #isRefused = false;
 
   constructor(socket: NativeSocket, uses: LoopUses, init: LoopInit) {
     this.#socket = socket;
@@ -100,7 +99,7 @@ export class CommandLoop implements FrameListener {
   ended(): void {
     const state = this.#state;
     this.#state = { is: "ended" };
-    this.#init.ticket.end(this.#socket.didHarm && !this.#isRefused);
+    this.#init.ticket.end(this.#socket.didHarm);
     if (state.is === "anonymous") clearTimeout(state.timer);
     this.#session.end();
     this.#init.onEnded();
@@ -178,14 +177,16 @@ export class CommandLoop implements FrameListener {
         return greeted;
       },
       async (fault) => {
-        this.#isRefused = true;
         await held(this.#uses.tarpit, fault, this.#uses.log);
         this.#session.tellError(this.#reply(id), fault, event);
         const code = fault instanceof ChatError ? fault.code : "internal";
         // only a bad token is final: a key set out of reach, or too many sockets, may pass
-        this.#socket.closeFor(
-          errorCodes[code].status === 401 ? "token" : code === "rate_limited" ? "too_much" : "restart",
-        );
+        const reason = errorCodes[code].status === 401
+          ? "token"
+          : code === "rate_limited"
+          ? "too_much"
+          : "restart";
+        this.#socket.close(closeCodes[reason].code, reason, false);
       },
     );
   }

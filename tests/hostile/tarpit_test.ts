@@ -1,9 +1,9 @@
 /** Who is refused very often hears of it late; honest mistakes do not, and a node that goes away keeps nobody. */
-import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
+import { deepStrictEqual, ok, rejects, strictEqual } from "node:assert/strict";
 import { ChatError } from "../../src/protocol/errors.ts";
 import { spread } from "../../src/sockets/spread.ts";
 import { Tarpit } from "../../src/sockets/tarpit.ts";
-import { handshake, RawClient, toBytes } from "../helpers/raw_client.ts";
+import { frame, handshake, OPCODE, RawClient, toBytes } from "../helpers/raw_client.ts";
 import { signToken } from "../helpers/test_app.ts";
 import { connectSocket } from "../helpers/test_socket.ts";
 import { latenciesOf, pause, startTarget, type Target } from "./target.ts";
@@ -80,6 +80,22 @@ Deno.test("a user who may have no other socket harms nobody else who signs in fr
   target.requireNoFaults();
 });
 
+Deno.test("who floods after his token was not taken has done harm by his address", async () => {
+  await using target = await startTarget();
+  for (let turn = 0; turn < 2; turn++) {
+    const client = await RawClient.open(target.port);
+    client.answersClose = false;
+    await client.send({ event: "authenticate", id: 1, data: { token: "nonsense" } });
+    const part = frame({ opcode: OPCODE.text, fin: false, payload: new Uint8Array(60_000) });
+    const more = frame({ opcode: OPCODE.continuation, fin: false, payload: new Uint8Array(60_000) });
+    for (let bytes = part; await client.write(bytes) && client.ended === undefined;) bytes = more;
+    await target.untilCuts("a message without end", turn + 1);
+    client.close();
+  }
+  await rejects(() => RawClient.open(target.port), /429/);
+  target.requireNoFaults();
+});
+
 Deno.test("Tarpit holds what a client did, not what passes; when it is drained it holds nobody", async () => {
   const tarpit = new Tarpit();
   const refused = new ChatError("rate_limited");
@@ -96,6 +112,8 @@ Deno.test("Tarpit holds what a client did, not what passes; when it is drained i
   tarpit.drain();
   await Promise.all(held);
   await tarpit.hold(refused);
+  const full = new Tarpit(() => false);
+  for (let i = 0; i < 2 * PROMPT; i++) await full.hold(refused);
   ok(performance.now() - started < HELD_MS / 2);
   strictEqual(tarpit.waiting, 0);
 });

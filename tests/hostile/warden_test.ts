@@ -1,4 +1,4 @@
-/** The warden's parts by themselves: spellings of peers, what counts as unfinished, and where it works. */
+/** The warden's parts by themselves: spellings of peers, whom it cuts, and where it works. */
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
 import { createTestDatabase } from "../helpers/databases.ts";
 import { startNodeProcess, taskCommand } from "../helpers/node_process.ts";
@@ -9,8 +9,6 @@ import { tooManyIdle } from "../../src/sockets/idle_peers.ts";
 import { expandIpv6, openLibc, peerKey } from "../../src/sockets/libc.ts";
 import { Peers } from "../../src/sockets/peers.ts";
 import { SocketWarden } from "../../src/sockets/socket_warden.ts";
-import { Tally, toEnd, unfinishedLimits } from "../../src/sockets/unfinished.ts";
-import { Vigilance } from "../../src/sockets/vigilance.ts";
 import { MIB, pause, startTarget } from "./target.ts";
 
 Deno.test("expandIpv6() and peerKey() have one spelling for every spelling of an address", () => {
@@ -129,58 +127,6 @@ Deno.test("Peers goes round in pieces, and forgets who has gone and not who came
   ok(asked[0] !== undefined);
 });
 
-Deno.test("Tally reckons what is unfinished, and toEnd() takes the guilty and the largest", () => {
-  const limits = unfinishedLimits(MIB);
-  const socket = (...looks: [received: number, messages: number][]) => {
-    const tally = new Tally();
-    looks.forEach(([received, messages], i) => tally.look(i * 1_000, received, messages));
-    return { tally };
-  };
-  const chatting = socket([1_000, 0], [5_000, 10], [900_000, 900], [1_800_000, 1_800]);
-  const uploading = socket([1_000, 0], [800_000, 0], [1_000_000, 1], [1_000_500, 1]);
-  const flooding = socket([1_000, 0], [2 * MIB, 0], [4 * MIB, 0]);
-  const hiding = socket([1_000, 0], [3 * MIB, 1], [4 * MIB, 1]); // one whole message, and much more behind it
-  deepStrictEqual(toEnd([chatting, uploading], limits), []);
-  deepStrictEqual(toEnd([chatting, flooding, uploading, hiding], limits), [flooding, hiding]);
-  // none has too much, all have: the largest go, until half of what is allowed is left
-  const many = Array.from({ length: 200 }, (_, i) => socket([1_000, 0], [MIB + i, 0]));
-  const ended = toEnd([chatting, ...many], limits);
-  ok(ended.length >= 150 && ended.length < 200, `${ended.length}`);
-  ok(!ended.includes(chatting) && ended.includes(many[199]!) && !ended.includes(many[0]!));
-  // nor has all that together too much, but they are too many
-  const crowd = Array.from({ length: 100 }, () => socket([1_000, 0], [100_000, 0]));
-  deepStrictEqual(toEnd(crowd.slice(0, 64), limits), []);
-  strictEqual(toEnd(crowd, limits).length, 68);
-  // a moment after somebody was ended, less of both is too much
-  strictEqual(toEnd(crowd.slice(0, 64), limits, true).length, 56);
-  deepStrictEqual(toEnd(crowd.slice(0, 16), limits, true), []);
-  const few = many.slice(0, 5);
-  deepStrictEqual(toEnd(few, limits), []);
-  strictEqual(toEnd(few, limits, true).length, 4);
-  // who sends little is spared, however many there are
-  deepStrictEqual(toEnd(Array.from({ length: 50_000 }, () => socket([1_000, 0], [60_000, 0])), limits), []);
-  // a message takes no longer than 20 s a MiB
-  const slow = socket(...Array.from({ length: 22 }, (_, i): [number, number] => [100_000 + i, 0]));
-  deepStrictEqual(toEnd([slow], limits), [slow]);
-});
-
-Deno.test("Vigilance looks as often as it may cost: more when late, most while somebody is ended", () => {
-  const vigilance = new Vigilance();
-  const dueAfter = (now: number, tookMs: number): number => {
-    vigilance.looked(now, tookMs);
-    for (let ms = 0;; ms++) if (vigilance.isDue(now + ms)) return ms;
-  };
-  // calm: a hundredth of the time, but 200 ms are enough, unless that is more than a twentieth
-  deepStrictEqual([0.2, 1, 5, 20].map((tookMs) => dueAfter(0, tookMs)), [20, 100, 200, 400]);
-  vigilance.wasLate(10_000, 4);
-  strictEqual(dueAfter(10_000, 5), 200);
-  vigilance.wasLate(10_000, 6);
-  strictEqual(dueAfter(10_000, 5), 100);
-  vigilance.wasAttacked(10_000);
-  deepStrictEqual([dueAfter(10_000, 5), vigilance.isAttacked(10_499)], [25, true]);
-  deepStrictEqual([dueAfter(10_500, 5), vigilance.isAttacked(10_500)], [200, false]);
-});
-
 Deno.test("the warden is on under the permissions of `deno task start`", async () => {
   await using target = await startTarget();
   deepStrictEqual(target.events("warden.off"), []);
@@ -222,9 +168,9 @@ Deno.test("whoever comes from an address that was just given up is not cut in it
   const log = createLog("error", () => {});
   using warden = new SocketWarden({ port: () => 80, maxFrameBytes: MIB, log, libc, rssBytes: () => 0 });
   warden.greeted("a|1");
-  const first = warden.watch({ peer: "a|1", messages: () => 0 });
+  const first = warden.watch({ peer: "a|1", messages: () => 0, messageBytes: () => 0 });
   first.closing();
-  const second = warden.watch({ peer: "a|1", messages: () => 0 });
+  const second = warden.watch({ peer: "a|1", messages: () => 0, messageBytes: () => 0 });
   first.end();
   await pause(2_500);
   deepStrictEqual(cuts, []);
@@ -275,7 +221,9 @@ Deno.test("the warden cuts idle peers that are too many, and no sockets", async 
   const clock = performance.now;
   using warden = new SocketWarden({ port: () => 80, maxFrameBytes: MIB, log, libc, rssBytes: () => 0 });
   for (let fd = 100; fd < 1_200; fd++) warden.greeted(`10.0.0.1|${fd}`);
-  const sockets = [100, 101].map((fd) => warden.watch({ peer: `10.0.0.1|${fd}`, messages: () => 0 }));
+  const sockets = [100, 101].map((fd) =>
+    warden.watch({ peer: `10.0.0.1|${fd}`, messages: () => 0, messageBytes: () => 0 })
+  );
   try {
     await pause(600);
     strictEqual(cuts.size, 0);
