@@ -156,7 +156,7 @@ export function parseInput<S extends z.ZodType>(schema: S, input: unknown): z.ou
       ? issue.keys.slice(0, 3).map((key) => key.slice(0, 64))
       : [];
     const field = [...issue.path, ...unknown.slice(0, 1)].map(String).join(".").slice(0, 200);
-    return { field, expected: unknown.length > 0 ? "no such field" : issue.message };
+    return { field, expected: unknown.length > 0 ? "no such field" : plain(issue.message) };
   });
   const first = issues[0] ?? { field: "", expected: "something else" };
   throw new ChatError(
@@ -167,6 +167,11 @@ export function parseInput<S extends z.ZodType>(schema: S, input: unknown): z.ou
       ...(issues.length > 1 ? { issues } : {}),
     },
   );
+}
+
+/** What zod says of its own, in the way of ours: `Expected string, received nothing`. */
+function plain(message: string): string {
+  return message.replace(/^(?:Invalid|Too) [a-z]+: expected/, "Expected").replace(/undefined$/, "nothing");
 }
 
 /** zod refuses this key in an object, but passes over it in a record of the input. */
