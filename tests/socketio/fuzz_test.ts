@@ -24,7 +24,8 @@ function requireHarmless({ status, text }: Pick<Answer, "status" | "text">, aske
 
 class Attacker implements AsyncDisposable {
   readonly base: string;
-  readonly #token: string;
+  readonly #tokens: readonly string[];
+  #sessions = 0;
   #socket: PacketSocket | undefined;
   #polling: PollingSession | undefined;
   #id = 0;
@@ -33,18 +34,20 @@ class Attacker implements AsyncDisposable {
   /** Of what a flood brought by WebSocket. */
   answered = 0;
 
-  constructor(target: Target, token: string) {
+  constructor(target: Target, tokens: readonly string[]) {
     this.base = `${target.node.url}/socket.io/`;
-    this.#token = token;
+    this.#tokens = tokens;
   }
 
-  get connect(): string {
-    return `40${JSON.stringify({ token: this.#token })}`;
+  /** As another user each time. */
+  connect(): string {
+    const token = this.#tokens[this.#sessions++ % this.#tokens.length];
+    return `40${JSON.stringify({ token })}`;
   }
 
   async #connected(): Promise<PacketSocket> {
     const socket = await PacketSocket.session(this.base);
-    socket.send(this.connect);
+    socket.send(this.connect());
     const told = String(await socket.next());
     ok(told.startsWith("40{"), told);
     return socket;
@@ -91,7 +94,7 @@ class Attacker implements AsyncDisposable {
 
   async #polled(): Promise<PollingSession> {
     const session = await PollingSession.open(this.base);
-    await session.send(this.connect);
+    await session.send(this.connect());
     const [answer = ""] = await session.take(1);
     ok(answer.startsWith("40{"), answer);
     return session;
@@ -147,6 +150,7 @@ class Honest implements AsyncDisposable {
   }
 }
 
+const ATTACKERS = 200;
 const ATTACHMENT = "bAQ==";
 const HOLE = '{"_placeholder":true,"num":0}';
 /** None of them ends a session. */
@@ -159,7 +163,9 @@ const BAD = [
 
 Deno.test("bad packets at the Socket.IO door are refused, and cost nobody else anything", async (t) => {
   await using target = await startTarget();
-  await using attacker = new Attacker(target, await signToken("mallory"));
+  // one would be kept out after the second flood
+  const tokens = await Promise.all(Array.from({ length: ATTACKERS }, (_, i) => signToken(`mallory${i}`)));
+  await using attacker = new Attacker(target, tokens);
   await using honest = new Honest(target.node.url, await signToken("honest"));
   await honest.requireServed();
 
@@ -196,7 +202,7 @@ Deno.test("bad packets at the Socket.IO door are refused, and cost nobody else a
     for (let turn = 0; turn < 10; turn++) {
       const session = await PollingSession.open(attacker.base);
       const answers = await Promise.all([session.poll(), session.poll(), session.poll(), session.post("4")]);
-      for (const answer of [...answers, await session.post(attacker.connect)]) {
+      for (const answer of [...answers, await session.post(attacker.connect())]) {
         requireHarmless(answer, "two GETs");
       }
       await using stray = await PacketSocket.beside(attacker.base, session.sid);
