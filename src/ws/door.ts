@@ -9,7 +9,7 @@ import { newRequestId } from "../protocol/ids.ts";
 import { SUBPROTOCOL, SUBPROTOCOL_BATCH, SUBPROTOCOL_BEARER } from "../protocol/limits.ts";
 import type { Caller } from "../sockets/caller.ts";
 import type { SocketUses } from "../sockets/framed_socket.ts";
-import { logFault } from "../sockets/guard.ts";
+import { guard, logFault } from "../sockets/guard.ts";
 import { requireHandshake, WEBSOCKET_VERSION } from "../sockets/handshake.ts";
 import { held } from "../sockets/tarpit.ts";
 import { CommandLoop, type LoopUses } from "./command_loop.ts";
@@ -71,8 +71,12 @@ export class NativeDoor {
         cause: fault,
       });
     }
-    // its own option for it knows offers with a blank after the comma alone; the `ws` of Node sends none
-    if (protocol !== undefined) upgrade.response.headers.set("sec-websocket-protocol", protocol);
+    if (protocol !== undefined) {
+      // its own option for it knows offers with a blank after the comma alone; the `ws` of Node sends none
+      guard(this.#options.log, "upgrade.fault", () => {
+        upgrade.response.headers.set("sec-websocket-protocol", protocol);
+      });
+    }
     native.attach(upgrade.socket);
     return upgrade.response;
   }
