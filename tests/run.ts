@@ -24,7 +24,14 @@ const TESTS = join(ROOT, "tests");
 /** So many modules at once: many of them wait most of the time. */
 const JOBS = "3";
 /** What wants the machine for itself. */
-const ALONE = new Set(["embedded", "faults", "hostile", "main_test.ts", "operations_test.ts"]);
+const ALONE = new Set([
+  "embedded",
+  "faults",
+  "hostile",
+  "main_test.ts",
+  "operations_test.ts",
+  "statements_test.ts",
+]);
 
 /** Nothing of this database outlives the run, so nothing needs to reach the disk. */
 const FAST_SETTINGS = { fsync: "off", full_page_writes: "off", max_wal_size: "4GB", max_connections: "300" };

@@ -24,7 +24,7 @@ const BACK_WITHIN_MS = 30_000;
 /** A reconnect: who is it, where is the inbox, which rooms, and the one room that changed. */
 const STATEMENTS_MAX = 8;
 /** The word of the new node on the user; and, if it takes longer than a lease, what the dead one had said is taken back. */
-const REDIS_COMMANDS_MAX = 20;
+const REDIS_COMMANDS_MAX = 16;
 
 Deno.test("F15 1,000 sockets come back to a node that was killed: all of them hear, and operations are bounded", async () => {
   await using server = await PrivatePostgres.start({ settings: COUNTING });

@@ -1,11 +1,11 @@
 import { deepStrictEqual, ok, strictEqual } from "node:assert/strict";
-import { startEmbeddedPostgres } from "../../src/embedded/postgres.ts";
-import { TestFolder } from "../embedded/owner.ts";
-import { createTestDatabase } from "../helpers/databases.ts";
-import { callsOf, COUNTING, isOfTheClock, StatementCounts } from "../helpers/statement_counts.ts";
-import { startTestApp, type TestApp } from "../helpers/test_app.ts";
-import type { TestSocket } from "../helpers/test_socket.ts";
-import { connect } from "./fixture.ts";
+import { startEmbeddedPostgres } from "../src/embedded/postgres.ts";
+import { TestFolder } from "./embedded/owner.ts";
+import { createTestDatabase } from "./helpers/databases.ts";
+import { callsOf, COUNTING, isOfTheClock, StatementCounts } from "./helpers/statement_counts.ts";
+import { startTestApp, type TestApp } from "./helpers/test_app.ts";
+import type { TestSocket } from "./helpers/test_socket.ts";
+import { connect } from "./store/fixture.ts";
 
 const LONE_SENDS = 20;
 const ROOMS = 50;
@@ -89,7 +89,6 @@ Deno.test("send_message is one statement when alone, and a small part of one und
     const { appends, others } = await countStatements(statements);
     deepStrictEqual(others, []);
     strictEqual(app.app.appender.calls - calls, appends);
-    // fewer still on a machine with time: what comes while others are stored goes together
-    ok(appends <= ROOMS * SENDS_A_ROOM / 3, `${appends} calls for ${ROOMS * SENDS_A_ROOM} sends`);
+    ok(appends <= ROOMS * SENDS_A_ROOM / 5, `${appends} calls for ${ROOMS * SENDS_A_ROOM} sends`);
   });
 });
